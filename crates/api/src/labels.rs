@@ -1,0 +1,38 @@
+//! Every name that we put on other people's objects. Labels are an index, never authority:
+//! what belongs to a worker is told by its uid in an immutable place.
+
+/// Keeps a worker until its pod is gone and every secret of it is swept.
+pub const FINALIZER: &str = "duckworker.dev/cleanup";
+
+/// On pods and secrets: the name of their worker.
+pub const WORKER_NAME: &str = "duckworker.dev/worker";
+/// On pods and secrets: the uid of their worker.
+pub const WORKER_UID: &str = "duckworker.dev/worker-uid";
+
+/// On Leases: what they are. Those of instances say [`CONTROL_PLANE`].
+pub const COMPONENT: &str = "duckworker.dev/component";
+/// The component of an instance's Lease.
+pub const CONTROL_PLANE: &str = "control-plane";
+/// On Leases: active, draining or expired.
+pub const INSTANCE_STATE: &str = "duckworker.dev/instance-state";
+
+/// The environment variable of a pod that names its worker's uid. Immutable, so it is the proof
+/// of whose pod it is.
+pub const UID_ENV: &str = "DUCKWORKER_UID";
+/// The environment variable of a pod that names its worker.
+pub const NAME_ENV: &str = "DUCKWORKER_NAME";
+/// The key of a worker's secret that names its worker's uid: the proof of whose secret it is.
+pub const UID_KEY: &str = "worker-uid";
+/// The key of a worker's secret that holds the bearer token.
+pub const TOKEN_KEY: &str = "bearer-token";
+/// The key of a worker's secret that holds the certificate.
+pub const CERTIFICATE_KEY: &str = "tls.crt";
+/// The key of a worker's secret that holds the private key.
+pub const PRIVATE_KEY_KEY: &str = "tls.key";
+
+/// The container that runs DuckDB.
+pub const DUCKDB_CONTAINER: &str = "duckdb";
+/// The volume that holds certificate and key.
+pub const TLS_VOLUME: &str = "duckworker-tls";
+/// What a worker's secret is called: its name and this.
+pub const SECRET_SUFFIX: &str = "-rpc";

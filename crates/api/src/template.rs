@@ -1,0 +1,65 @@
+//! A pod template, kept as the JSON that the user wrote.
+
+use std::borrow::Cow;
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::labels::DUCKDB_CONTAINER;
+
+/// A whole `PodTemplateSpec`. The API server validates its shape; we keep it as JSON, so that a
+/// field newer than our types reaches the pod.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PodTemplate(Value);
+
+impl PodTemplate {
+    /// Wraps a template.
+    pub const fn new(template: Value) -> Self {
+        Self(template)
+    }
+
+    /// The JSON.
+    pub const fn as_json(&self) -> &Value {
+        &self.0
+    }
+
+    /// As the type that this version knows.
+    ///
+    /// # Errors
+    /// When the JSON is no pod template, which the API server's schema refuses.
+    pub fn typed(&self) -> Result<PodTemplateSpec, serde_json::Error> {
+        serde_json::from_value(self.0.clone())
+    }
+
+    /// The image of the container `duckdb`: the worker's version.
+    pub fn image(&self) -> Option<&str> {
+        self.0
+            .pointer("/spec/containers")?
+            .as_array()?
+            .iter()
+            .find(|c| c["name"] == DUCKDB_CONTAINER)?
+            .get("image")?
+            .as_str()
+    }
+
+    /// Drops everything but the image: what a cache needs of a worker that has its pod.
+    pub fn trim(&mut self) {
+        let image = self.image().map(str::to_owned);
+        self.0 = serde_json::json!({
+            "spec": { "containers": [{ "name": DUCKDB_CONTAINER, "image": image }] }
+        });
+    }
+}
+
+impl JsonSchema for PodTemplate {
+    fn schema_name() -> Cow<'static, str> {
+        PodTemplateSpec::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        PodTemplateSpec::json_schema(generator)
+    }
+}

@@ -1,0 +1,93 @@
+//! What this process knows of the workers that it owns: one slot each, behind a lock of its own.
+//!
+//! A slot is locked for as long as a write of its worker is under way. That is on purpose: who
+//! reads a lease during a refresh waits, and sees the new epoch the moment it has landed; durable
+//! epoch and memory change in one step. Slots of other workers are never waited for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use duckworker_core::{LeaseFence, Uid};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use crate::attempt::Attempt;
+use crate::store::Stored;
+
+/// What is known of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    /// The newest version that this process wrote or read.
+    pub known: Option<Arc<Stored>>,
+    /// The lease that it won last, until it is found stale.
+    pub held: Option<LeaseFence>,
+    /// A write whose answer is not known: to be settled before anything else. It survives a
+    /// dropped future, since it stands here and not on that future's stack.
+    pub in_flight: Option<Attempt>,
+    /// The uid of the secret that this process made for it.
+    pub secret: Option<Uid>,
+}
+
+impl Slot {
+    /// Keeps the newer of what is known and what was seen.
+    pub fn learn(&mut self, seen: &Arc<Stored>) {
+        let newer = self
+            .known
+            .as_ref()
+            .is_none_or(|k| seen.version.is_newer_than(&k.version));
+        if newer {
+            self.known = Some(Arc::clone(seen));
+        }
+    }
+}
+
+/// All slots of one instance.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    slots: Mutex<HashMap<Uid, Arc<AsyncMutex<Slot>>>>,
+}
+
+impl Book {
+    /// Locks a worker's slot, made when there is none.
+    pub async fn lock(&self, uid: &Uid) -> OwnedMutexGuard<Slot> {
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(uid.clone()).or_default())
+        };
+        slot.lock_owned().await
+    }
+
+    /// Locks a worker's slot if there is one.
+    pub async fn lock_known(&self, uid: &Uid) -> Option<OwnedMutexGuard<Slot>> {
+        let slot = {
+            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.get(uid).map(Arc::clone)?
+        };
+        Some(slot.lock_owned().await)
+    }
+
+    /// Forgets a worker that is gone, unless somebody is at it or a write of it is undecided.
+    pub fn forget(&self, uid: &Uid) {
+        self.forget_if(uid, |slot| slot.in_flight.is_none());
+    }
+
+    /// Forgets a worker that is not ours: a miss leaves nothing behind.
+    pub fn forget_unheld(&self, uid: &Uid) {
+        self.forget_if(uid, |slot| slot.in_flight.is_none() && slot.held.is_none());
+    }
+
+    fn forget_if(&self, uid: &Uid, may: impl Fn(&Slot) -> bool) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = slots.get(uid).is_some_and(|slot| {
+            // Nobody else holds the slot, so nobody can lock it between here and the removal.
+            Arc::strong_count(slot) == 1 && slot.try_lock().is_ok_and(|slot| may(&slot))
+        });
+        if idle {
+            slots.remove(uid);
+        }
+    }
+
+    /// How many workers are remembered.
+    pub fn len(&self) -> usize {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}

@@ -1,0 +1,144 @@
+//! Deletions: with a permit by value, by uid, pod before secret.
+
+use std::time::Duration;
+
+use duckworker_api::{labels, owned};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
+
+use super::Children;
+use super::create::{by_uid, failed};
+use crate::answer::{self, Answer};
+use crate::error::Error;
+use crate::store;
+use crate::token::{DeletePermit, PodGone, Swept};
+
+/// How a pod is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grace {
+    /// As its spec says.
+    Spec,
+    /// In this time.
+    Within(Duration),
+    /// At once, without waiting for its kubelet: only for a node that is gone.
+    Force,
+}
+
+/// What a consistent read shows of a condemned worker's pod.
+#[derive(Debug)]
+pub enum PodStanding {
+    /// It is gone (or was never there).
+    Gone(PodGone),
+    /// It is still there; the permit comes back.
+    There(DeletePermit, Box<Pod>),
+}
+
+impl Children {
+    /// Looks whether the pod is gone. A namesake that is not this worker's does not count.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn pod_standing(&self, permit: DeletePermit) -> Result<PodStanding, Error> {
+        let key = permit.key();
+        let what = format!("reading Pod {}/{}", key.namespace, key.name);
+        let api = self.pods(&key.namespace);
+        let found = store::read(self.deadline(), &what, || api.get_opt(&key.name)).await?;
+        let ours = found.filter(|pod| {
+            let recorded = permit.pod().map(|pod| pod.uid.as_str());
+            owned::pod_worker_uid(pod) == Some(key.uid.as_str())
+                || recorded.is_some() && pod.metadata.uid.as_deref() == recorded
+        });
+        Ok(match ours {
+            Some(pod) => PodStanding::There(permit, Box::new(pod)),
+            None => PodStanding::Gone(PodGone::new(permit)),
+        })
+    }
+
+    /// Deletes the pod, which tells it to stop. The permit comes back: it is needed until the pod
+    /// is seen gone.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses. Nothing follows from that: try again.
+    pub async fn delete_pod(
+        &self,
+        permit: DeletePermit,
+        pod: &Pod,
+        grace: Grace,
+    ) -> Result<DeletePermit, Error> {
+        let key = permit.key();
+        let what = format!("deleting Pod {}/{}", key.namespace, key.name);
+        let mut params = by_uid(pod.metadata.uid.clone());
+        params.grace_period_seconds = match grace {
+            Grace::Spec => None,
+            Grace::Within(time) => Some(u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1)),
+            Grace::Force => Some(0),
+        };
+        let api = self.pods(&key.namespace);
+        match answer::ask(self.deadline(), api.delete(&key.name, &params)).await {
+            // A conflict is about the uid: it is another pod by now, so ours is gone.
+            Answer::Applied(_) | Answer::Conflict(_) => Ok(permit),
+            Answer::Refused(kube::Error::Api(status)) if status.code == 404 => Ok(permit),
+            other => Err(failed(what, other)),
+        }
+    }
+
+    /// Deletes every secret of a worker whose pod is gone: those with its uid in their label, if
+    /// their immutable data say the same.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses. Nothing follows from that: try again.
+    pub async fn sweep_secrets(&self, gone: PodGone) -> Result<Swept, Error> {
+        let key = gone.key();
+        let api = self.secrets(&key.namespace);
+        let what = format!("sweeping the secrets of DuckWorker {key}");
+        let selector = format!("{}={}", labels::WORKER_UID, key.uid);
+        let params = ListParams::default().labels(&selector);
+        let found = store::read(self.deadline(), &what, || api.list_metadata(&params)).await?;
+        for secret in found.items {
+            self.delete_secret(&gone, &secret).await?;
+        }
+        Ok(Swept::new(gone))
+    }
+
+    async fn delete_secret(
+        &self,
+        gone: &PodGone,
+        seen: &PartialObjectMeta<k8s_openapi::api::core::v1::Secret>,
+    ) -> Result<(), Error> {
+        let key = gone.key();
+        let name = seen.metadata.name.as_deref().unwrap_or_default();
+        let what = format!("deleting Secret {}/{name}", key.namespace);
+        let api = self.secrets(&key.namespace);
+        let found = store::read(self.deadline(), &what, || api.get_opt(name)).await?;
+        let Some(secret) = found else { return Ok(()) };
+        if owned::secret_worker_uid(&secret) != Some(key.uid.as_str()) {
+            tracing::warn!(secret = %name, worker = %key, "a secret bears the worker's label but is not the worker's; left alone");
+            return Ok(());
+        }
+        match answer::ask(self.deadline(), api.delete(name, &by_uid(secret.metadata.uid))).await {
+            Answer::Applied(_) | Answer::Conflict(_) => Ok(()),
+            Answer::Refused(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            other => Err(failed(what, other)),
+        }
+    }
+
+    /// As far as it goes now: deletes the pod, and the secrets if the pod is gone at once.
+    /// `None`: the pod takes its time; a later call goes on.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses. Nothing follows from that: try again.
+    pub async fn clean_up(&self, permit: DeletePermit) -> Result<Option<Swept>, Error> {
+        let permit = match self.pod_standing(permit).await? {
+            PodStanding::Gone(gone) => return self.sweep_secrets(gone).await.map(Some),
+            PodStanding::There(permit, pod) if pod.metadata.deletion_timestamp.is_none() => {
+                self.delete_pod(permit, &pod, Grace::Spec).await?
+            }
+            PodStanding::There(permit, _) => permit,
+        };
+        match self.pod_standing(permit).await? {
+            PodStanding::Gone(gone) => self.sweep_secrets(gone).await.map(Some),
+            PodStanding::There(..) => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The kube client as the fences need it.
+
+use http::{Request, Response};
+use kube::client::{Body, ClientBuilder, DynBody};
+use kube::{Client, Config};
+use tower::layer::util::Identity;
+use tower::util::{BoxService, MapResponseLayer};
+use tower::{BoxError, Layer, Service, ServiceBuilder};
+
+use crate::clock::ServerClock;
+
+/// The service at the bottom of a real client's stack.
+pub type Transport = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
+
+/// A client without the library's own retries, and the server's clock that it learns.
+///
+/// The library re-sends any verb on 429, 503 and 504 by default, so a write whose answer was lost
+/// would come back as a conflict with itself. Here every answer is seen by who asked.
+#[derive(Clone)]
+pub struct Connection {
+    /// The client.
+    pub client: Client,
+    /// The API server's time.
+    pub clock: ServerClock,
+}
+
+impl Connection {
+    /// Connects with this configuration; its `default_retry` is ignored.
+    ///
+    /// # Errors
+    /// When the configuration's TLS or authentication cannot be set up.
+    pub fn new(config: Config) -> Result<Self, kube::Error> {
+        Self::with_layer(config, &Identity::new())
+    }
+
+    /// The same, with a layer of the caller's around the transport: metrics, or faults in tests.
+    ///
+    /// # Errors
+    /// When the configuration's TLS or authentication cannot be set up.
+    pub fn with_layer<L, B>(mut config: Config, layer: &L) -> Result<Self, kube::Error>
+    where
+        L: Layer<Transport>,
+        L::Service: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+        <L::Service as Service<Request<Body>>>::Future: Send + 'static,
+        <L::Service as Service<Request<Body>>>::Error: Into<BoxError>,
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        config.default_retry = false;
+        let clock = ServerClock::default();
+        let client = ClientBuilder::try_from(config)?
+            .with_layer(layer)
+            .with_layer(&MapResponseLayer::new(clock.learner()))
+            .build();
+        Ok(Self { client, clock })
+    }
+
+    /// A client over any service that answers like an API server: the simulator.
+    pub fn over<S, B>(service: S, default_namespace: &str) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let clock = ServerClock::default();
+        let service = ServiceBuilder::new()
+            .layer(MapResponseLayer::new(clock.learner()))
+            .service(service);
+        Self { client: Client::new(service, default_namespace), clock }
+    }
+}

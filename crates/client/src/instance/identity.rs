@@ -1,0 +1,75 @@
+//! Our name, as the API server vouches for it.
+
+use duckworker_core::Owner;
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
+use kube::Api;
+use kube::api::PostParams;
+use rand::RngExt;
+
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::store::{CALL_DEADLINE, read};
+
+const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
+const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
+/// Letters of an incarnation: 36^8 of them.
+const INCARNATION: usize = 8;
+
+/// Asks the API server who we are and adds a fresh incarnation: `<pod>.<uid8>.<incarnation>` with
+/// a token bound to a pod, `user:<name>:<incarnation>` otherwise.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn vouched_identity(connection: &Connection) -> Result<Owner, Error> {
+    let what = "asking the API server who we are (SelfSubjectReview)";
+    let api: Api<SelfSubjectReview> = Api::all(connection.client.clone());
+    let params = PostParams::default();
+    let question = SelfSubjectReview::default();
+    let review = read(CALL_DEADLINE, what, || api.create(&params, &question)).await?;
+    let user = review.status.and_then(|status| status.user_info).unwrap_or_default();
+    let text = identity(&user, &incarnation());
+    Owner::new(text).map_err(|error| Error::Unreadable { what: what.to_owned(), source: error.into() })
+}
+
+fn identity(user: &UserInfo, incarnation: &str) -> String {
+    let extra = |key: &str| {
+        user.extra.as_ref().and_then(|extra| extra.get(key)).and_then(|values| values.first())
+    };
+    match (extra(POD_NAME), extra(POD_UID)) {
+        (Some(pod), Some(uid)) => {
+            let uid: String = uid.chars().take(8).collect();
+            format!("{pod}.{uid}.{incarnation}")
+        }
+        _ => {
+            let name = user.username.as_deref().unwrap_or("unknown");
+            format!("user:{name}:{incarnation}")
+        }
+    }
+}
+
+fn incarnation() -> String {
+    const LETTERS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut random = rand::rng();
+    (0..INCARNATION).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_is_named_with_its_uid() {
+        let extra = [
+            (POD_NAME.to_owned(), vec!["duckworker-0".to_owned()]),
+            (POD_UID.to_owned(), vec!["12345678-aaaa".to_owned()]),
+        ];
+        let user = UserInfo { extra: Some(extra.into()), ..UserInfo::default() };
+        assert_eq!(identity(&user, "x"), "duckworker-0.12345678.x");
+    }
+
+    #[test]
+    fn a_user_is_named_as_such() {
+        let user = UserInfo { username: Some("alice".to_owned()), ..UserInfo::default() };
+        assert_eq!(identity(&user, "x"), "user:alice:x");
+    }
+}

@@ -1,0 +1,108 @@
+//! The Lease of an instance.
+
+use duckworker_api::labels::{COMPONENT, CONTROL_PLANE, INSTANCE_STATE};
+use duckworker_core::{Owner, OwnerStanding};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
+use sha2::{Digest, Sha256};
+use strum::{Display, EnumString};
+
+use super::InstanceSettings;
+use crate::answer::{self, Answer, Doubt};
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::store::{CALL_DEADLINE, read};
+
+/// What a Lease says of its instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub enum InstanceState {
+    /// It works.
+    Active,
+    /// It leaves: its workers may be adopted.
+    Draining,
+    /// Somebody saw it stand still for too long. Final.
+    Expired,
+}
+
+impl From<InstanceState> for OwnerStanding {
+    fn from(state: InstanceState) -> Self {
+        match state {
+            InstanceState::Active => Self::Live,
+            InstanceState::Draining => Self::Draining,
+            InstanceState::Expired => Self::Expired,
+        }
+    }
+}
+
+/// The name of an instance's Lease: identities are too long and too colourful for object names.
+pub fn lease_name(owner: &Owner) -> String {
+    let digest = Sha256::digest(owner.as_str().as_bytes());
+    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("duckworker-{hex}")
+}
+
+/// The state that a Lease shows. One without a readable mark counts as active: nobody may act
+/// against it.
+pub(crate) fn state_of(lease: &Lease) -> InstanceState {
+    lease
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(INSTANCE_STATE))
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(InstanceState::Active)
+}
+
+/// The same Lease with another state.
+pub(crate) fn with_state(mut lease: Lease, state: InstanceState) -> Lease {
+    let labels = lease.metadata.labels.get_or_insert_default();
+    labels.insert(INSTANCE_STATE.to_owned(), state.to_string());
+    lease
+}
+
+pub(crate) fn api(connection: &Connection, namespace: &str) -> Api<Lease> {
+    Api::namespaced(connection.client.clone(), namespace)
+}
+
+/// Creates the Lease of a new incarnation.
+pub(super) async fn create(
+    connection: &Connection,
+    namespace: &str,
+    owner: &Owner,
+    settings: InstanceSettings,
+) -> Result<Lease, Error> {
+    let name = lease_name(owner);
+    let what = format!("creating Lease {namespace}/{name} of instance {owner}");
+    let now = MicroTime(connection.clock.now());
+    let labels = [(COMPONENT.to_owned(), CONTROL_PLANE.to_owned())];
+    let lease = Lease {
+        metadata: ObjectMeta {
+            name: Some(name.clone()),
+            labels: Some(labels.into()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(LeaseSpec {
+            holder_identity: Some(owner.to_string()),
+            lease_duration_seconds: i32::try_from(settings.expire.as_secs()).ok(),
+            acquire_time: Some(now.clone()),
+            renew_time: Some(now),
+            ..LeaseSpec::default()
+        }),
+    };
+    let lease = with_state(lease, InstanceState::Active);
+    let api = api(connection, namespace);
+    let params = PostParams::default();
+    match answer::ask(CALL_DEADLINE, api.create(&params, &lease)).await {
+        Answer::Applied(lease) => Ok(lease),
+        Answer::Refused(source) => Err(Error::Refused { what, source }),
+        Answer::Throttled(pause) => Err(Error::Throttled { what, pause }),
+        // Nobody else makes this name: if it is there, our own lost call made it.
+        Answer::Conflict(_) | Answer::Unknown(_) => {
+            let found = read(CALL_DEADLINE, &what, || api.get_opt(&name)).await?;
+            found.ok_or(Error::Unavailable { what, source: Doubt::Moved })
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The only door to writes of a Duckworker's status.
+//!
+//! A control plane connects ([`Connection`]), registers as an [`Instance`], reads workers as
+//! [`WorkerSnapshot`]s and asks the [`WorkerLifecycle`] for transitions. A won claim hands out a
+//! [`WorkerLease`]; a won end hands out a [`DeletePermit`]. Neither can be made in another way:
+//! that is what keeps a stale process from touching a worker that is no longer its own.
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`connection`] | the kube client as we need it: no silent retries, the server's clock |
+//! | [`answer`] | what an answer proves: applied, not applied, unknown |
+//! | [`store`] | consistent reads, and the one PUT |
+//! | [`attempt`] | one write until it is decided, whatever happens to its answer |
+//! | [`book`] | what this process knows of its own workers |
+//! | [`lifecycle`] | every transition of the table, as a method |
+//! | [`token`] | leases, snapshots, permits: what cannot be forged |
+//! | [`children`] | pods and secrets: created for a lease, deleted with a permit |
+//! | [`instance`] | who we are: identity, Lease, renewal, the standing of others |
+//! | [`cache`] | watches that one bad object cannot blind |
+
+pub mod answer;
+pub mod attempt;
+pub mod book;
+pub mod cache;
+pub mod children;
+pub mod clock;
+pub mod connection;
+pub mod error;
+pub mod instance;
+pub mod lifecycle;
+pub mod outcome;
+pub mod store;
+pub mod token;
+
+pub use cache::WorkerCache;
+pub use children::Children;
+pub use clock::ServerClock;
+pub use connection::Connection;
+pub use error::{Error, ErrorClass};
+pub use instance::{Instance, InstanceSettings};
+pub use lifecycle::WorkerLifecycle;
+pub use outcome::{Origin, Outcome, TransitionObserver, TransitionSeen};
+pub use store::WorkerStore;
+pub use token::{DeletePermit, PodGone, Swept, WorkerLease, WorkerSnapshot};

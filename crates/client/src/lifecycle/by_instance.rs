@@ -1,0 +1,87 @@
+//! Transitions that make this instance the owner. Each hands out the lease.
+
+use duckworker_core::worker::ClaimRef;
+use duckworker_core::{Epoch, Image, Tenant, Transition};
+
+use super::{Ask, Claimed, WorkerLifecycle, lease_of};
+use crate::error::Error;
+use crate::outcome::{Origin, Outcome};
+use crate::token::{WorkerLease, WorkerSnapshot};
+
+type Won = Result<Outcome<WorkerLease>, Error>;
+
+impl WorkerLifecycle {
+    /// Takes a new worker: Pending → Spawning at epoch 1.
+    ///
+    /// # Errors
+    /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
+    pub async fn adopt_new(&self, seen: &WorkerSnapshot) -> Won {
+        self.take(seen, &Transition::AdoptNew, Origin::Spawn).await
+    }
+
+    /// Takes an idle worker for a tenant, once and for all: Idle → Reserved.
+    ///
+    /// # Errors
+    /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
+    pub async fn claim_idle(
+        &self,
+        seen: &WorkerSnapshot,
+        tenant: Tenant,
+        claim: Option<ClaimRef>,
+        origin: Origin,
+    ) -> Won {
+        self.take(seen, &Transition::ClaimIdle { tenant, claim }, origin).await
+    }
+
+    /// Takes back a parked worker for the tenant that it served: `HotIdle` → Reserved.
+    ///
+    /// # Errors
+    /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
+    pub async fn claim_hot_idle(
+        &self,
+        seen: &WorkerSnapshot,
+        tenant: Tenant,
+        version: Option<Image>,
+        claim: Option<ClaimRef>,
+        origin: Origin,
+    ) -> Won {
+        let transition = Transition::ClaimHotIdle { tenant, version, claim };
+        self.take(seen, &transition, origin).await
+    }
+
+    /// Takes over a hot worker whose session comes back through this instance: Hot → Reserved.
+    /// The session's record names the epoch.
+    ///
+    /// # Errors
+    /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
+    pub async fn take_over(
+        &self,
+        seen: &WorkerSnapshot,
+        tenant: Tenant,
+        expected: Epoch,
+        origin: Origin,
+    ) -> Won {
+        self.take(seen, &Transition::TakeOver { tenant, expected }, origin).await
+    }
+
+    /// Adopts the worker of a dead or leaving owner; its state and its claim stay. A consistent
+    /// read of the owner's Lease must show the mark.
+    ///
+    /// # Errors
+    /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
+    pub async fn adopt(&self, seen: &WorkerSnapshot) -> Won {
+        self.take(seen, &Transition::Adopt, Origin::Adoption).await
+    }
+
+    async fn take(&self, seen: &WorkerSnapshot, transition: &Transition, origin: Origin) -> Won {
+        let ask = Ask { key: seen.key(), right: Claimed::Instance, transition, origin };
+        let outcome = self.attempt(&ask, Some(seen.stored())).await?;
+        Ok(match outcome {
+            Outcome::Transitioned(stored) => match lease_of(&stored) {
+                Some(lease) => Outcome::Transitioned(lease),
+                None => Outcome::Missed(duckworker_core::Miss::Owner),
+            },
+            Outcome::Missed(miss) => Outcome::Missed(miss),
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! Consistent reads of workers, and the one write: a PUT of the status with the version read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use duckworker_api::{DuckWorker, DuckWorkerStatus, parse};
+use duckworker_core::{Worker, WorkerKey};
+use kube::api::PostParams;
+use kube::core::{ObjectMeta, Request};
+use kube::{Api, Resource};
+use serde::Serialize;
+
+use crate::answer::{self, Answer, Doubt};
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::token::{DeletePermit, WorkerSnapshot};
+
+/// How long one call may take.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A `metadata.resourceVersion`. Two of the same resource compare as decimal numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(String);
+
+impl Version {
+    /// Of this object, if it was stored.
+    pub fn of(meta: &ObjectMeta) -> Option<Self> {
+        meta.resource_version.clone().map(Self)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// It was written later.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        (self.0.len(), &self.0) > (other.0.len(), &other.0)
+    }
+}
+
+/// A worker as it was read: parsed, and the wire form of its status for what we do not know.
+#[derive(Debug)]
+pub struct Stored {
+    /// Parsed.
+    pub worker: Worker,
+    /// Its version.
+    pub version: Version,
+    /// Its finalizers.
+    pub(crate) finalizers: Vec<String>,
+    /// Its status as it stands in the API server.
+    pub(crate) wire: Option<DuckWorkerStatus>,
+}
+
+impl Stored {
+    /// Parses what was read.
+    ///
+    /// # Errors
+    /// [`duckworker_api::Unreadable`] when it is a newer version's.
+    pub fn parse(object: &DuckWorker) -> Result<Self, duckworker_api::Unreadable> {
+        let version = Version::of(&object.metadata)
+            .ok_or(duckworker_api::Unreadable::Missing("metadata.resourceVersion"))?;
+        Ok(Self {
+            worker: parse::worker(object)?,
+            version,
+            finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
+            wire: object.status.clone(),
+        })
+    }
+}
+
+/// Reads and writes workers.
+#[derive(Clone)]
+pub struct WorkerStore {
+    connection: Connection,
+    deadline: Duration,
+}
+
+impl WorkerStore {
+    /// Over this connection.
+    pub const fn new(connection: Connection) -> Self {
+        Self { connection, deadline: CALL_DEADLINE }
+    }
+
+    /// The same with another deadline for each call: tests that lose answers on purpose.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// The connection.
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The deadline of each call.
+    pub const fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// A consistent read. `None`: there is no worker of that name.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the server does not answer, [`Error::Unreadable`] for a newer
+    /// version's object.
+    pub async fn observe(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<WorkerSnapshot>, Error> {
+        Ok(self.read(namespace, name).await?.map(|stored| WorkerSnapshot::new(Arc::new(stored))))
+    }
+
+    /// The permit to delete what an absent worker left behind, if a consistent read shows that
+    /// it is absent (or that another one bears its name).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the server does not answer.
+    pub async fn absent(&self, key: &WorkerKey) -> Result<Option<DeletePermit>, Error> {
+        let found = self.get(&key.namespace, &key.name).await?;
+        let lives = found.is_some_and(|o| o.metadata.uid.as_deref() == Some(key.uid.as_str()));
+        Ok((!lives).then(|| DeletePermit::of_absent(key.clone())))
+    }
+
+    pub(crate) async fn read(&self, namespace: &str, name: &str) -> Result<Option<Stored>, Error> {
+        let what = || format!("reading DuckWorker {namespace}/{name}");
+        let object = self.get(namespace, name).await?;
+        object
+            .map(|object| {
+                Stored::parse(&object).map_err(|source| Error::Unreadable { what: what(), source })
+            })
+            .transpose()
+    }
+
+    async fn get(&self, namespace: &str, name: &str) -> Result<Option<DuckWorker>, Error> {
+        let api: Api<DuckWorker> = Api::namespaced(self.connection.client.clone(), namespace);
+        let what = format!("reading DuckWorker {namespace}/{name}");
+        read(self.deadline, &what, || api.get_opt(name)).await
+    }
+
+    /// Sends one status write, once.
+    pub(crate) async fn put(&self, key: &WorkerKey, body: &[u8]) -> Answer<Arc<Stored>> {
+        let url = DuckWorker::url_path(&(), Some(&key.namespace));
+        let request = Request::new(url).replace_subresource(
+            "status",
+            &key.name,
+            &PostParams::default(),
+            body.to_vec(),
+        );
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return Answer::Refused(kube::Error::BuildRequest(error)),
+        };
+        let client = &self.connection.client;
+        let answer = answer::ask(self.deadline, client.request::<DuckWorker>(request)).await;
+        match answer {
+            Answer::Applied(object) => match Stored::parse(&object) {
+                Ok(stored) => Answer::Applied(Arc::new(stored)),
+                // It landed, but we cannot tell what stands there now: a read decides.
+                Err(error) => Answer::Unknown(Doubt::Answer(kube::Error::Service(error.into()))),
+            },
+            Answer::Conflict(status) => Answer::Conflict(status),
+            Answer::Refused(error) => Answer::Refused(error),
+            Answer::Throttled(pause) => Answer::Throttled(pause),
+            Answer::Unknown(doubt) => Answer::Unknown(doubt),
+        }
+    }
+}
+
+/// The body of a status write: no more than the server needs. It checks the uid and the version,
+/// and keeps spec and metadata as stored.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StatusBody<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    metadata: BodyMeta<'a>,
+    status: &'a DuckWorkerStatus,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BodyMeta<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    uid: &'a str,
+    resource_version: &'a str,
+}
+
+impl<'a> StatusBody<'a> {
+    pub(crate) fn new(stored: &'a Stored, status: &'a DuckWorkerStatus) -> Self {
+        let key = &stored.worker.key;
+        Self {
+            api_version: "duckworker.dev/v1alpha1",
+            kind: "DuckWorker",
+            metadata: BodyMeta {
+                name: &key.name,
+                namespace: &key.namespace,
+                uid: key.uid.as_str(),
+                resource_version: stored.version.as_str(),
+            },
+            status,
+        }
+    }
+}
+
+/// One read, tried again with back-off while the server is ill: reads change nothing.
+pub(crate) async fn read<T, F>(
+    deadline: Duration,
+    what: &str,
+    request: impl Fn() -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, kube::Error>>,
+{
+    let attempt = || async {
+        match answer::ask(deadline, request()).await {
+            Answer::Applied(value) => Ok(value),
+            Answer::Refused(source) => Err(Error::Refused { what: what.to_owned(), source }),
+            Answer::Conflict(status) => {
+                Err(Error::Refused { what: what.to_owned(), source: kube::Error::Api(status) })
+            }
+            Answer::Throttled(pause) => Err(Error::Throttled { what: what.to_owned(), pause }),
+            Answer::Unknown(source) => Err(Error::Unavailable { what: what.to_owned(), source }),
+        }
+    };
+    attempt
+        .retry(backoff().with_max_times(4))
+        .when(|error| matches!(error, Error::Throttled { .. } | Error::Unavailable { .. }))
+        .adjust(|error, pause| match error {
+            Error::Throttled { pause: asked, .. } => pause.map(|own| own.max(*asked)),
+            _ => pause,
+        })
+        .await
+}
+
+/// How calls are spaced while the server is ill.
+pub(crate) fn backoff() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(20))
+        .with_max_delay(Duration::from_secs(2))
+}

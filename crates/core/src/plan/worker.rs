@@ -1,0 +1,381 @@
+//! The life of one worker: what its controller does next.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::observed::{PodSeen, Trouble};
+use crate::conditions::{self, Condition, ConditionStatus, ConditionType};
+use crate::decide::elapsed;
+use crate::names::Tenant;
+use crate::reason::Reason;
+use crate::right::OwnerStanding;
+use crate::state::WorkerState;
+use crate::transition::Note;
+use crate::worker::{PodRef, Worker};
+
+/// Who looks after the worker now, from the asking instance's point of view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The asker holds its lease.
+    Me,
+    /// Nobody yet.
+    Nobody,
+    /// Another controller instance.
+    Peer(OwnerStanding),
+    /// A control plane that claimed it through the library.
+    Foreign(OwnerStanding),
+}
+
+/// Whether the asker is the one that rendezvous hashing names for this worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It is.
+    Mine,
+    /// Another live instance is.
+    Others,
+}
+
+/// Whether our finalizer is on the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finalizer {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+/// What is known of the worker's secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretStanding {
+    /// This process has not made it.
+    NotMade,
+    /// This process made it, or it is recorded and there.
+    There,
+    /// It is recorded, and gone.
+    Vanished,
+}
+
+/// What the health check says. With protocol None the pod's readiness is all there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It answers, or nothing needs to answer.
+    Healthy,
+    /// Not asked yet, or no answer yet.
+    Unknown,
+}
+
+/// Everything that the plan may know.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The worker.
+    pub worker: &'a Worker,
+    /// Whether our finalizer is on it.
+    pub finalizer: Finalizer,
+    /// Who holds it.
+    pub holder: Holder,
+    /// Whose turn it is when nobody does.
+    pub turn: Turn,
+    /// The pod of its name.
+    pub pod: Option<&'a PodSeen>,
+    /// Its secret.
+    pub secret: SecretStanding,
+    /// Its health.
+    pub health: Health,
+    /// The API server's time.
+    pub now: Timestamp,
+}
+
+/// The next step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Put the finalizer on.
+    AddFinalizer,
+    /// Take the new worker.
+    AdoptNew,
+    /// Take the worker of a dead or leaving owner.
+    Adopt,
+    /// Make its secret.
+    MakeSecret,
+    /// Make its pod.
+    MakePod,
+    /// Write down what was seen.
+    Note(Note),
+    /// Ask its health check.
+    Probe,
+    /// It runs.
+    Ready(Note),
+    /// It is dedicated: claim it for its tenant.
+    ClaimDedicated(Tenant),
+    /// Begin the activation.
+    Activate,
+    /// Carry the activation out, then go to Hot.
+    FinishActivation,
+    /// Let it finish and exit.
+    Drain(Reason),
+    /// Start or activation failed.
+    Abandon(Reason),
+    /// It ran and is gone.
+    MarkLost(Reason),
+    /// The same, for a worker that somebody else owns: by snapshot.
+    RetireLost(Reason),
+    /// Tell its pod to stop, and give it this long.
+    StopPod(Duration),
+    /// Its pod is gone: sweep its secrets, then retire it.
+    RetireDrained,
+    /// It is over and its pod is gone: sweep its secrets, then let go of the object if it is
+    /// being deleted.
+    Finish,
+    /// Delete the object: it has been readable for long enough.
+    DeleteObject,
+    /// Nothing until something changes, or until this time has passed.
+    Wait(Duration),
+    /// Nothing until something changes.
+    Rest,
+}
+
+/// The next step for this worker.
+pub fn next(view: &View<'_>) -> Step {
+    let worker = view.worker;
+    match (worker.status.state, view.holder) {
+        (WorkerState::Pending, _) => pending(view),
+        (WorkerState::Retired | WorkerState::Lost, _) => over(view),
+        (_, Holder::Me) => mine(view),
+        (_, Holder::Nobody) => Step::Rest,
+        (_, Holder::Peer(standing)) => others(view, standing),
+        (_, Holder::Foreign(standing)) => match foreign_end(view) {
+            Some(reason) if standing == OwnerStanding::Live => Step::RetireLost(reason),
+            _ => others(view, standing),
+        },
+    }
+}
+
+fn pending(view: &View<'_>) -> Step {
+    match (view.turn, view.worker.is_deleting(), view.finalizer) {
+        (Turn::Others, ..) | (Turn::Mine, true, Finalizer::Off) => Step::Rest,
+        (Turn::Mine, true, Finalizer::On) => Step::Finish,
+        (Turn::Mine, false, Finalizer::Off) => Step::AddFinalizer,
+        (Turn::Mine, false, Finalizer::On) => Step::AdoptNew,
+    }
+}
+
+fn mine(view: &View<'_>) -> Step {
+    match view.worker.status.state {
+        WorkerState::Spawning => spawning(view),
+        WorkerState::Draining => draining(view),
+        _ => must_end(view).unwrap_or_else(|| serving(view)),
+    }
+}
+
+fn spawning(view: &View<'_>) -> Step {
+    let status = &view.worker.status;
+    if view.worker.is_deleting() {
+        return Step::Drain(Reason::Deleted);
+    }
+    if view.secret == SecretStanding::Vanished {
+        return Step::Drain(Reason::SecretLost);
+    }
+    let overdue = remaining(view, view.worker.spec.startup_timeout).is_none();
+    match view.pod {
+        Some(pod) if pod.is_ours() => starting(view, pod),
+        None if status.pod.is_some() => Step::Abandon(Reason::PodGone),
+        _ if overdue => Step::Abandon(why_not_started(view)),
+        _ if view.secret == SecretStanding::NotMade => Step::MakeSecret,
+        _ => Step::MakePod,
+    }
+}
+
+fn starting(view: &View<'_>, pod: &PodSeen) -> Step {
+    let status = &view.worker.status;
+    if let Some(why) = pod.ended() {
+        return Step::Abandon(why.reason);
+    }
+    if let Some(stop) = &pod.stop {
+        return Step::Abandon(stop.why.reason);
+    }
+    if status.pod.is_none() {
+        return Step::Note(first_sight(view, pod));
+    }
+    if pod.serves() {
+        if view.health == Health::Healthy {
+            return Step::Ready(Note { pod: pod_ref(view, pod), ..Note::default() });
+        }
+        return match remaining(view, view.worker.spec.startup_timeout) {
+            Some(_) => Step::Probe,
+            None => Step::Abandon(Reason::Unhealthy),
+        };
+    }
+    match remaining(view, view.worker.spec.startup_timeout) {
+        None => Step::Abandon(why_not_started(view)),
+        Some(left) => pod
+            .blocked()
+            .and_then(|trouble| blocked_note(view, trouble))
+            .map_or(Step::Wait(left), Step::Note),
+    }
+}
+
+/// The pod that was made, and the secret that it mounts.
+fn first_sight(view: &View<'_>, pod: &PodSeen) -> Note {
+    Note { pod: pod_ref(view, pod), secret_name: Some(secret_name(view.worker)), ..Note::default() }
+}
+
+/// What a worker's secret is called.
+pub fn secret_name(worker: &Worker) -> String {
+    format!("{}-rpc", worker.key.name)
+}
+
+fn pod_ref(view: &View<'_>, pod: &PodSeen) -> Option<PodRef> {
+    let name = view.worker.key.name.clone();
+    Some(PodRef { name, uid: pod.uid.clone(), ip: pod.ip.clone() })
+}
+
+/// The condition that says what is in the way of a pod, unless the status says so already.
+pub fn blocked_note(view: &View<'_>, trouble: &Trouble) -> Option<Note> {
+    blocked_note_of(view.worker, trouble, view.now)
+}
+
+/// The same for a pod that could not even be created.
+pub fn blocked_note_of(worker: &Worker, trouble: &Trouble, now: Timestamp) -> Option<Note> {
+    let condition = Condition::new(
+        ConditionType::PodBlocked,
+        ConditionStatus::True,
+        trouble.reason.to_string(),
+        trouble.message.clone(),
+        now,
+    );
+    let known = conditions::find(&worker.status.conditions, ConditionType::PodBlocked)
+        .is_some_and(|old| old.says_the_same(&condition));
+    (!known).then(|| Note { conditions: vec![condition], ..Note::default() })
+}
+
+fn why_not_started(view: &View<'_>) -> Reason {
+    let seen = view.pod.and_then(PodSeen::blocked).map(|trouble| trouble.reason);
+    let noted = || {
+        conditions::find(&view.worker.status.conditions, ConditionType::PodBlocked)
+            .and_then(|condition| condition.reason.parse().ok())
+    };
+    seen.or_else(noted).unwrap_or(Reason::StartupTimeout)
+}
+
+/// Why a worker that serves (or is about to) must stop, and how.
+fn must_end(view: &View<'_>) -> Option<Step> {
+    if view.worker.is_deleting() {
+        return Some(Step::Drain(Reason::Deleted));
+    }
+    let pod = view.pod.filter(|pod| is_recorded(view, pod));
+    match pod {
+        None => return Some(Step::MarkLost(Reason::PodGone)),
+        Some(pod) => {
+            if let Some(why) = pod.ended() {
+                return Some(Step::MarkLost(why.reason));
+            }
+            if let Some(stop) = &pod.stop {
+                return Some(Step::Drain(stop.why.reason));
+            }
+        }
+    }
+    (view.secret == SecretStanding::Vanished).then_some(Step::Drain(Reason::SecretLost))
+}
+
+fn is_recorded(view: &View<'_>, pod: &PodSeen) -> bool {
+    view.worker.status.pod.as_ref().is_none_or(|recorded| recorded.uid == pod.uid)
+}
+
+fn serving(view: &View<'_>) -> Step {
+    let worker = view.worker;
+    let bound = worker.spec.dedicated_to.is_some() || worker.status.claim.is_some();
+    match worker.status.state {
+        WorkerState::Idle => match &worker.spec.dedicated_to {
+            Some(tenant) => Step::ClaimDedicated(tenant.clone()),
+            None => Step::Rest,
+        },
+        WorkerState::Reserved if bound => Step::Activate,
+        WorkerState::Activating if bound => {
+            match remaining(view, worker.spec.activation_timeout) {
+                Some(_) => Step::FinishActivation,
+                None => Step::Abandon(Reason::ActivationTimeout),
+            }
+        }
+        _ => Step::Rest,
+    }
+}
+
+fn draining(view: &View<'_>) -> Step {
+    match view.pod.filter(|pod| pod.is_ours()) {
+        None => Step::RetireDrained,
+        Some(pod) if pod.stop.is_none() => Step::StopPod(view.worker.spec.drain_timeout),
+        // The watch tells when it is gone.
+        Some(_) => Step::Rest,
+    }
+}
+
+/// Retired or lost. Its owner cleans up if it is a live controller; else whoever's turn it is.
+fn over(view: &View<'_>) -> Step {
+    let responsible = match view.holder {
+        Holder::Me => true,
+        Holder::Peer(OwnerStanding::Live) => false,
+        _ => view.turn == Turn::Mine,
+    };
+    if !responsible {
+        return Step::Rest;
+    }
+    match view.pod.filter(|pod| pod.is_ours()) {
+        Some(pod) if pod.stop.is_none() => Step::StopPod(view.worker.spec.drain_timeout),
+        Some(_) => Step::Rest,
+        None if view.worker.is_deleting() && view.finalizer == Finalizer::On => Step::Finish,
+        None if view.worker.is_deleting() => Step::Rest,
+        None if view.secret == SecretStanding::There => Step::Finish,
+        None => finished(view),
+    }
+}
+
+fn finished(view: &View<'_>) -> Step {
+    let Some(ttl) = view.worker.spec.ttl_after_finished else { return Step::Rest };
+    remaining(view, ttl).map_or(Step::DeleteObject, Step::Wait)
+}
+
+fn others(view: &View<'_>, standing: OwnerStanding) -> Step {
+    let worker = view.worker;
+    if view.turn == Turn::Others {
+        return Step::Rest;
+    }
+    if standing.gives_up() && is_adoptable(worker) {
+        return Step::Adopt;
+    }
+    match worker.deletion {
+        None => Step::Rest,
+        Some(since) => {
+            let left = worker.spec.drain_timeout.saturating_sub(elapsed(since, view.now));
+            if left.is_zero() { Step::Adopt } else { Step::Wait(left) }
+        }
+    }
+}
+
+/// Whether a worker outlives its owner. One that a control plane claimed for itself holds
+/// sessions in that process and does not.
+pub fn is_adoptable(worker: &Worker) -> bool {
+    let status = &worker.status;
+    status.tenant.is_none()
+        || status.claim.is_some()
+        || worker.spec.dedicated_to.is_some()
+        || matches!(status.state, WorkerState::HotIdle | WorkerState::Draining)
+}
+
+/// The pod of a worker that somebody else owns has ended: anyone may say so.
+fn foreign_end(view: &View<'_>) -> Option<Reason> {
+    if view.turn == Turn::Others || view.worker.status.state.is_condemned() {
+        return None;
+    }
+    let recorded = view.worker.status.pod.as_ref()?;
+    match view.pod.filter(|pod| pod.uid == recorded.uid) {
+        None => Some(Reason::PodGone),
+        Some(pod) => pod.ended().map(|why| why.reason),
+    }
+}
+
+/// What is left of a time-out that began with the state; `None` when it is over.
+fn remaining(view: &View<'_>, limit: Duration) -> Option<Duration> {
+    let since = view.worker.status.state_since.unwrap_or(view.now);
+    let left = limit.saturating_sub(elapsed(since, view.now));
+    (!left.is_zero()).then_some(left)
+}

@@ -1,0 +1,209 @@
+//! The API server's record of requests: who asked for what, and what was answered. It holds no
+//! contents. It tells what was asked, not what is true: a request that was cut off may be missing.
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+    mem::MaybeUninit,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
+use rustix::fs::inotify;
+use serde::Deserialize;
+use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::wait::PATIENCE;
+
+/// The audit log of one API server.
+#[derive(Clone, Debug)]
+pub struct AuditLog {
+    path: PathBuf,
+}
+
+/// A place in an audit log.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditMark(u64);
+
+impl AuditLog {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// The log file: one JSON object on each line.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The present end of the log.
+    pub fn mark(&self) -> Result<AuditMark> {
+        Ok(AuditMark(self.open()?.metadata()?.len()))
+    }
+
+    /// The events since a mark. The last request may still be missing: its event is written when
+    /// the answer is already on its way. To be sure of one, use [`AuditLog::await_events`].
+    pub fn since(&self, mark: AuditMark) -> Result<Vec<AuditEvent>> {
+        let mut text = String::new();
+        let mut file = self.open()?;
+        file.seek(SeekFrom::Start(mark.0))?;
+        file.read_to_string(&mut text)?;
+        // The last line may be half written.
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        let event = |line: &str| {
+            serde_json::from_str(line)
+                .with_context(|| format!("{}: not an audit event: {line}", self.path.display()))
+        };
+        complete.lines().map(event).collect()
+    }
+
+    /// Waits until the events since a mark fulfil a condition, and returns them. `what` completes
+    /// the sentence "the audit log does not show …" in the error.
+    pub async fn await_events(
+        &self,
+        mark: AuditMark,
+        what: &str,
+        condition: impl Fn(&[AuditEvent]) -> bool,
+    ) -> Result<Vec<AuditEvent>> {
+        let changes = self.changes()?;
+        let seen = async {
+            loop {
+                let events = self.since(mark)?;
+                if condition(&events) {
+                    return anyhow::Ok(events);
+                }
+                next_change(&changes).await?;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, seen).await {
+            Ok(events) => events,
+            Err(_) => bail!("the audit log does not show {what} after {} s", PATIENCE.as_secs()),
+        }
+    }
+
+    fn open(&self) -> Result<File> {
+        File::open(&self.path).with_context(|| format!("no audit log {}", self.path.display()))
+    }
+
+    /// A descriptor that gets readable when the log grows.
+    fn changes(&self) -> Result<AsyncFd<rustix::fd::OwnedFd>> {
+        let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
+        let changes = inotify::init(flags)?;
+        inotify::add_watch(&changes, &self.path, inotify::WatchFlags::MODIFY)
+            .with_context(|| format!("cannot watch {}", self.path.display()))?;
+        Ok(AsyncFd::with_interest(changes, Interest::READABLE)?)
+    }
+}
+
+/// Waits for a change, and takes note of all that have happened so far.
+async fn next_change(changes: &AsyncFd<rustix::fd::OwnedFd>) -> Result<()> {
+    let mut readable = changes.readable().await?;
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    let mut reader = inotify::Reader::new(changes.get_ref(), &mut buffer);
+    // It ends with the error "would block" when none is left.
+    while reader.next().is_ok() {}
+    readable.clear_ready();
+    Ok(())
+}
+
+/// One request and its answer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEvent {
+    /// The id of the request.
+    #[serde(rename = "auditID")]
+    pub audit_id: String,
+    /// `ResponseComplete`, `ResponseStarted` (of a watch) or `Panic`.
+    pub stage: String,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`.
+    pub verb: String,
+    /// The path and query of the request.
+    #[serde(rename = "requestURI")]
+    pub request_uri: String,
+    /// Who asked.
+    pub user: AuditUser,
+    /// As whom it was asked, if the user impersonated somebody.
+    pub impersonated_user: Option<AuditUser>,
+    /// The program that asked.
+    #[serde(default)]
+    pub user_agent: String,
+    /// The object or the list that was asked for; none for paths such as `/readyz`.
+    pub object_ref: Option<AuditObject>,
+    /// The answer.
+    pub response_status: Option<AuditResponse>,
+    /// When the request came in.
+    pub request_received_timestamp: Timestamp,
+    /// When the stage was reached.
+    pub stage_timestamp: Timestamp,
+}
+
+impl AuditEvent {
+    /// The status code of the answer.
+    pub fn code(&self) -> Option<u16> {
+        self.response_status.as_ref()?.code
+    }
+
+    /// The resource with its subresource, such as `pods` or `pods/status`; empty for other paths.
+    pub fn resource(&self) -> String {
+        let Some(object) = &self.object_ref else { return String::new() };
+        match object.subresource.as_str() {
+            "" => object.resource.clone(),
+            subresource => format!("{}/{subresource}", object.resource),
+        }
+    }
+
+    /// The namespace of the object; empty if it has none.
+    pub fn namespace(&self) -> &str {
+        self.object_ref.as_ref().map_or("", |object| &object.namespace)
+    }
+
+    /// The name of the object; empty for lists, and for objects named by the server.
+    pub fn name(&self) -> &str {
+        self.object_ref.as_ref().map_or("", |object| &object.name)
+    }
+
+    /// Whether the request may have changed something.
+    pub fn is_write(&self) -> bool {
+        !matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+}
+
+/// Who made a request.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AuditUser {
+    /// The user name.
+    pub username: String,
+    /// The groups of the user.
+    pub groups: Vec<String>,
+    /// More about the user; a token bound to a pod carries the pod's name and uid.
+    pub extra: std::collections::BTreeMap<String, Vec<String>>,
+}
+
+/// What a request was about.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AuditObject {
+    /// The resource, in the plural.
+    pub resource: String,
+    /// The subresource, or empty.
+    pub subresource: String,
+    /// The namespace, or empty.
+    pub namespace: String,
+    /// The name, or empty.
+    pub name: String,
+    /// The uid if the request named it, or empty.
+    pub uid: String,
+    /// The group of the API, empty for the core one.
+    pub api_group: String,
+}
+
+/// How a request was answered.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AuditResponse {
+    /// The status code.
+    pub code: Option<u16>,
+    /// The reason of a refusal, such as `Conflict`.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,56 @@
+//! An embedded Kubernetes for tests and for the demo, and a harness to write tests on it.
+//!
+//! A [`Cluster`] is real: etcd, the API server, the controller manager and the scheduler, all from
+//! one binary that is built on first use. Only its nodes are simulated. Tests share one cluster,
+//! each in a namespace of its own:
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use duckworker_e2e::Cluster;
+//!
+//! Cluster::shared()
+//!     .await?
+//!     .with_namespace("example", async |namespace| {
+//!         namespace.kubectl(&["get", "pods"]).await?.ok()?;
+//!         Ok(())
+//!     })
+//!     .await
+//! # }
+//! ```
+
+mod audit;
+mod binary;
+mod cluster;
+mod component;
+mod controller;
+mod fault;
+mod identity;
+mod kubectl;
+mod kwok;
+mod layout;
+mod namespace;
+pub mod node;
+mod options;
+mod parts;
+mod port;
+mod ready;
+mod report;
+mod service_account;
+mod spawner;
+mod state;
+mod wait;
+
+pub use audit::{AuditEvent, AuditLog, AuditMark, AuditObject, AuditResponse, AuditUser};
+pub use binary::duckcluster;
+pub use cluster::Cluster;
+pub use component::Component;
+pub use controller::{ControllerProcess, controller_binary};
+pub use fault::SecondApiServer;
+pub use identity::Identity;
+pub use kubectl::KubectlOutput;
+pub use kwok::{SIMULATED_NODE, annotation};
+pub use namespace::{TEST_LABEL, TestNamespace};
+pub use options::{ClusterOptions, User};
+pub use wait::{
+    PATIENCE, Watchable, await_gone, await_list, await_object, pod_is_ready, pod_phase,
+};

@@ -1,0 +1,39 @@
+//! Tokens of service accounts, as a pod gets them.
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::{
+    authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
+    core::v1::{Pod, ServiceAccount},
+};
+use kube::{Api, ResourceExt as _, api::PostParams};
+
+use crate::{cluster::Cluster, identity::Identity};
+
+impl Cluster {
+    /// Signs in as a service account. With a pod, the token is bound to it: the API server then
+    /// tells the pod's name and uid to admission policies and to the audit log, and refuses the
+    /// token once the pod is gone.
+    pub async fn service_account(
+        &self,
+        namespace: &str,
+        account: &str,
+        pod: Option<&Pod>,
+    ) -> Result<Identity> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client()?, namespace);
+        let bound_object_ref = pod.map(|pod| BoundObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Pod".to_owned()),
+            name: Some(pod.name_any()),
+            uid: pod.uid(),
+        });
+        let spec = TokenRequestSpec { bound_object_ref, ..TokenRequestSpec::default() };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let answer: TokenRequest = accounts
+            .create_subresource("token", account, &PostParams::default(), &request)
+            .await
+            .with_context(|| format!("no token for the service account {namespace}/{account}"))?;
+        let token = answer.status.context("the API server sent no token")?.token;
+        let name = format!("system:serviceaccount:{namespace}:{account}");
+        Identity::new(&self.layout, &self.server, &name, &token)
+    }
+}

@@ -1,0 +1,99 @@
+//! The folder with the state of one cluster: in memory, locked while in use, gone afterwards.
+
+use std::{
+    fs::{self, File, TryLockError},
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+use rustix::{fs::statvfs, process::getuid};
+
+/// The file in a state folder whose lock says that a cluster uses it.
+const LOCK: &str = "lock";
+/// Space that a cluster may need in memory: its store, its logs and its audit log.
+const ROOM_BYTES: u64 = 1 << 30;
+
+/// A state folder. Dropping it removes it; if the process dies first, a child removes it.
+pub(crate) struct StateFolder {
+    path: PathBuf,
+    sweeper: Option<(ChildStdin, Child)>,
+    _lock: File,
+}
+
+impl StateFolder {
+    /// Makes a new folder, after removing those that dead processes left behind.
+    pub(crate) fn create(duckcluster: &Path) -> Result<Self> {
+        let root = root();
+        // Access tokens lie in there.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
+        // Between its creation and its locking a folder looks abandoned.
+        let guard = File::create(root.join(LOCK))?;
+        guard.lock()?;
+        remove_abandoned(&root);
+        let path = root.join(format!("{:08x}", rand::random::<u32>()));
+        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let lock = File::create(path.join(LOCK))?;
+        lock.lock()?;
+        let sweeper = sweeper(duckcluster, &path)?;
+        Ok(Self { path, sweeper: Some(sweeper), _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The process id of the child that removes the folder.
+    pub(crate) fn sweeper_pid(&self) -> Option<u32> {
+        self.sweeper.as_ref().map(|(_, child)| child.id())
+    }
+}
+
+impl Drop for StateFolder {
+    fn drop(&mut self) {
+        if let Some((stdin, mut child)) = self.sweeper.take() {
+            // The end of its input is the sweeper's sign to start.
+            drop(stdin);
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Starts the child that removes the folder when this process is gone or drops the pipe.
+fn sweeper(duckcluster: &Path, path: &Path) -> Result<(ChildStdin, Child)> {
+    let mut command = Command::new(duckcluster);
+    command.arg("sweep").arg(path).stdin(Stdio::piped()).stdout(Stdio::null());
+    // The one child that is not tied to this process: it acts when the process has ended.
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {} sweep", duckcluster.display()))?;
+    let stdin = child.stdin.take().context("the sweeper has no standard input")?;
+    Ok((stdin, child))
+}
+
+/// Memory if there is enough of it, otherwise the disk; one folder per person.
+fn root() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let roomy = statvfs(memory).is_ok_and(|fs| fs.f_bavail * fs.f_frsize >= ROOM_BYTES);
+    let base = if roomy && writable(memory) { memory.to_owned() } else { std::env::temp_dir() };
+    base.join(format!("duckworker-{}", getuid().as_raw()))
+}
+
+fn writable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+/// Removes the folders whose lock nobody holds. Failures do not matter: the next start tries again.
+fn remove_abandoned(root: &Path) {
+    let Ok(entries) = fs::read_dir(root) else { return };
+    for folder in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        let in_use = match File::open(folder.join(LOCK)) {
+            Ok(lock) => matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
+            Err(_) => false,
+        };
+        if !in_use {
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+}
