@@ -17,6 +17,16 @@ pub fn one_line(text: &str, max: usize) -> String {
     cut
 }
 
+/// An error with its whole chain of causes, on one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    one_line(&text, CHAIN)
+}
+
+/// How long a logged chain of causes may be.
+const CHAIN: usize = 1024;
+
 #[cfg(test)]
 mod tests {
     use super::one_line;

@@ -2,19 +2,29 @@
 //! contents. It tells what was asked, not what is true: a request that was cut off may be missing.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{Read as _, Seek as _, SeekFrom},
     mem::MaybeUninit,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
+    thread,
 };
 
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
-use rustix::fs::inotify;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::inotify,
+    io::Errno,
+};
 use serde::Deserialize;
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::sync::mpsc;
 
 use crate::wait::PATIENCE;
+
+/// How soon the watching thread notices that nobody listens any more.
+const LISTENER_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// The audit log of one API server.
 #[derive(Clone, Debug)]
@@ -65,14 +75,14 @@ impl AuditLog {
         what: &str,
         condition: impl Fn(&[AuditEvent]) -> bool,
     ) -> Result<Vec<AuditEvent>> {
-        let changes = self.changes()?;
+        let mut changes = self.changes()?;
         let seen = async {
             loop {
                 let events = self.since(mark)?;
                 if condition(&events) {
                     return anyhow::Ok(events);
                 }
-                next_change(&changes).await?;
+                changes.recv().await.context("the audit log cannot be watched")?;
             }
         };
         match tokio::time::timeout(PATIENCE, seen).await {
@@ -85,25 +95,35 @@ impl AuditLog {
         File::open(&self.path).with_context(|| format!("no audit log {}", self.path.display()))
     }
 
-    /// A descriptor that gets readable when the log grows.
-    fn changes(&self) -> Result<AsyncFd<rustix::fd::OwnedFd>> {
-        let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
-        let changes = inotify::init(flags)?;
+    /// A channel on which something comes after each change of the log.
+    fn changes(&self) -> Result<mpsc::Receiver<()>> {
+        let changes = inotify::init(inotify::CreateFlags::CLOEXEC)?;
         inotify::add_watch(&changes, &self.path, inotify::WatchFlags::MODIFY)
             .with_context(|| format!("cannot watch {}", self.path.display()))?;
-        Ok(AsyncFd::with_interest(changes, Interest::READABLE)?)
+        // One place is enough: a reader reads all that is new.
+        let (sender, receiver) = mpsc::channel(1);
+        thread::Builder::new().name("audit".into()).spawn(move || watch(&changes, &sender))?;
+        Ok(receiver)
     }
 }
 
-/// Waits for a change, and takes note of all that have happened so far.
-async fn next_change(changes: &AsyncFd<rustix::fd::OwnedFd>) -> Result<()> {
-    let mut readable = changes.readable().await?;
+/// Passes changes on until nobody listens any more.
+fn watch(changes: &OwnedFd, listener: &mpsc::Sender<()>) {
     let mut buffer = [MaybeUninit::uninit(); 1024];
-    let mut reader = inotify::Reader::new(changes.get_ref(), &mut buffer);
-    // It ends with the error "would block" when none is left.
-    while reader.next().is_ok() {}
-    readable.clear_ready();
-    Ok(())
+    let mut reader = inotify::Reader::new(changes, &mut buffer);
+    while !listener.is_closed() {
+        let mut fds = [PollFd::new(changes, PollFlags::IN)];
+        match poll(&mut fds, Some(&LISTENER_CHECK)) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(_) => return,
+        }
+        if reader.next().is_err() {
+            return;
+        }
+        // A full channel says the same already.
+        let _ = listener.try_send(());
+    }
 }
 
 /// One request and its answer.
@@ -177,7 +197,7 @@ pub struct AuditUser {
     /// The groups of the user.
     pub groups: Vec<String>,
     /// More about the user; a token bound to a pod carries the pod's name and uid.
-    pub extra: std::collections::BTreeMap<String, Vec<String>>,
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// What a request was about.

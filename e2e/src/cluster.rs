@@ -56,22 +56,17 @@ impl Cluster {
         let server = layout.prepare(port)?;
         let identities = identities(&options, &layout, &server)?;
         let parts = Parts { duckcluster: &duckcluster, layout: &layout };
-        let sign_in = |name| identity(&identities, name);
 
         let etcd = parts.etcd();
         let api_server = parts.api_server("kube-apiserver", port, &options.api_server_flags);
-        let controller_manager = options
-            .controller_manager
-            .then(|| Ok(parts.controller_manager(sign_in(CONTROLLER_MANAGER)?)))
-            .transpose::<anyhow::Error>()?;
-        let scheduler = options
-            .scheduler
-            .then(|| Ok(parts.scheduler(sign_in(SCHEDULER)?)))
-            .transpose::<anyhow::Error>()?;
+        let with = |wanted: bool, name| wanted.then(|| identity(&identities, name)).transpose();
+        let controller_manager = with(options.controller_manager, CONTROLLER_MANAGER)?
+            .map(|identity| parts.controller_manager(identity));
+        let scheduler =
+            with(options.scheduler, SCHEDULER)?.map(|identity| parts.scheduler(identity));
         let config = layout.write("kwok.yaml", kwok::config())?;
-        let kwok = (options.simulated_nodes > 0)
-            .then(|| Ok(parts.kwok(sign_in(KWOK)?, &config)))
-            .transpose::<anyhow::Error>()?;
+        let kwok = with(options.simulated_nodes > 0, KWOK)?
+            .map(|identity| parts.kwok(identity, &config));
 
         let controllers = Mutex::default();
         let cluster = Self {
@@ -135,10 +130,15 @@ impl Cluster {
     /// Runs a future, but gives up with a part's last words when one of them ends meanwhile.
     async fn while_alive<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let running = self.parts().into_iter().filter(|part| part.pid().is_some());
-        let ends = running.map(|part| Box::pin(async move { part.exited().await.map(|()| part) }));
+        let ends = running.map(|part| {
+            Box::pin(async move {
+                part.exited().await;
+                part
+            })
+        });
         tokio::select! {
             done = work => done,
-            (end, ..) = select_all(ends) => Err(end?.death()),
+            (dead, ..) = select_all(ends) => Err(dead.death()),
         }
     }
 }

@@ -6,14 +6,15 @@ use std::{
     io::Read as _,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::sync::watch;
 
 use crate::spawner::spawn_tied;
 
@@ -32,10 +33,37 @@ pub struct Component {
     running: Mutex<Option<Running>>,
 }
 
-/// A live child. The descriptor names this very process, even if its id is used again.
+/// A child process, and the thread that waits for its end.
 struct Running {
-    child: Child,
+    pid: u32,
+    /// Names this very process, even if its id is used again.
     pidfd: OwnedFd,
+    ended: watch::Receiver<bool>,
+    waiter: JoinHandle<std::io::Result<ExitStatus>>,
+}
+
+impl Running {
+    fn new(mut child: Child) -> Result<Self> {
+        let pid = child.id();
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        let (end, ended) = watch::channel(false);
+        let waiter = thread::Builder::new().name(format!("wait-{pid}")).spawn(move || {
+            let status = child.wait();
+            end.send_replace(true);
+            status
+        })?;
+        Ok(Self { pid, pidfd, ended, waiter })
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(pidfd_send_signal(&self.pidfd, signal)?)
+    }
+
+    /// Waits until the process has ended.
+    fn wait(self) -> Result<ExitStatus> {
+        let status = self.waiter.join().map_err(|_| anyhow!("the waiting thread panicked"))?;
+        Ok(status?)
+    }
 }
 
 impl Component {
@@ -80,7 +108,7 @@ impl Component {
 
     /// Its process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.lock().as_ref().map(|running| running.child.id())
+        self.lock().as_ref().map(|running| running.pid)
     }
 
     /// Starts the process; an error if it runs already.
@@ -103,9 +131,9 @@ impl Component {
             .stderr(log);
         let child = spawn_tied(command)
             .with_context(|| format!("cannot start {} ({})", self.name, self.program.display()))?;
-        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
+        let child = Running::new(child)
             .with_context(|| format!("cannot watch the process of {}", self.name))?;
-        *running = Some(Running { child, pidfd });
+        *running = Some(child);
         Ok(())
     }
 
@@ -121,10 +149,10 @@ impl Component {
 
     /// Ends the process at once (SIGKILL), as a crash does. Nothing happens if it is not running.
     pub fn kill(&self) -> Result<()> {
-        let Some(mut running) = self.lock().take() else { return Ok(()) };
+        let Some(running) = self.lock().take() else { return Ok(()) };
         // It may have ended by itself just now.
-        let _ = running.child.kill();
-        running.child.wait().with_context(|| format!("cannot await the end of {}", self.name))?;
+        let _ = running.signal(Signal::KILL);
+        running.wait().with_context(|| format!("cannot await the end of {}", self.name))?;
         Ok(())
     }
 
@@ -133,11 +161,11 @@ impl Component {
     pub async fn stop(&self, grace: Duration) -> Result<bool> {
         self.signal(Signal::TERM)?;
         let ended = tokio::time::timeout(grace, self.exited()).await.is_ok();
-        let Some(mut running) = self.lock().take() else { return Ok(false) };
+        let Some(running) = self.lock().take() else { return Ok(false) };
         if !ended {
-            let _ = running.child.kill();
+            let _ = running.signal(Signal::KILL);
         }
-        let status = running.child.wait()?;
+        let status = running.wait()?;
         Ok(ended && status.success())
     }
 
@@ -148,19 +176,18 @@ impl Component {
     }
 
     /// Returns when the process has ended, at once if it is not running.
-    pub async fn exited(&self) -> Result<()> {
-        let Some(pidfd) = self.lock().as_ref().map(|running| running.pidfd.try_clone()) else {
-            return Ok(());
-        };
-        let pidfd = AsyncFd::with_interest(pidfd?, Interest::READABLE)?;
-        let _readable = pidfd.readable().await?;
-        Ok(())
+    pub async fn exited(&self) {
+        let ended = self.lock().as_ref().map(|running| running.ended.clone());
+        if let Some(mut ended) = ended {
+            // The sender is gone only after it has said so.
+            let _ = ended.wait_for(|ended| *ended).await;
+        }
     }
 
     /// The error for a process that should run and has ended: with its last words.
     pub(crate) fn death(&self) -> anyhow::Error {
         let log = self.log.display();
-        anyhow::anyhow!(
+        anyhow!(
             "{} has ended; the last lines of {log}:\n{}",
             self.name,
             self.log_tail(TAIL_LINES)
@@ -170,7 +197,8 @@ impl Component {
     fn signal(&self, signal: Signal) -> Result<()> {
         let running = self.lock();
         let running = running.as_ref().with_context(|| format!("{} is not running", self.name))?;
-        pidfd_send_signal(&running.pidfd, signal)
+        running
+            .signal(signal)
             .with_context(|| format!("cannot signal {}", self.name))
     }
 

@@ -56,7 +56,7 @@ impl Cluster {
         let client = second.identity(self.user("admin")?)?.client()?;
         tokio::select! {
             ready = await_api_server(&client) => ready?,
-            _ = second.component.exited() => return Err(second.component.death()),
+            () = second.component.exited() => return Err(second.component.death()),
         }
         Ok(second)
     }

@@ -27,12 +27,13 @@ impl Cluster {
             uid: pod.uid(),
         });
         let spec = TokenRequestSpec { bound_object_ref, ..TokenRequestSpec::default() };
-        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
         let answer: TokenRequest = accounts
             .create_subresource("token", account, &PostParams::default(), &request)
             .await
             .with_context(|| format!("no token for the service account {namespace}/{account}"))?;
-        let token = answer.status.context("the API server sent no token")?.token;
+        let token = answer.status.and_then(|status| status.token);
+        let token = token.context("the API server sent no token")?;
         let name = format!("system:serviceaccount:{namespace}:{account}");
         Identity::new(&self.layout, &self.server, &name, &token)
     }

@@ -122,6 +122,10 @@ fn is_named(entry: &Object, name: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "`json!` at the call reads better without `&`"
+)]
 mod tests {
     use serde_json::{Value, json};
 

@@ -58,6 +58,10 @@ fn needs_escalation(context: &Object) -> bool {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "`json!` at the call reads better without `&`"
+)]
 mod tests {
     use serde_json::{Value, json};
 

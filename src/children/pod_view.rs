@@ -5,8 +5,7 @@ use duckworker_core::Reason;
 use duckworker_core::names::{InvalidName, Uid};
 use duckworker_core::plan::observed::{PodPhase, PodSeen, PodStop, Readiness, Trouble, Whose};
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod,
-    PodCondition, PodStatus,
+    ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodCondition, PodStatus,
 };
 
 use crate::text::one_line;
@@ -58,26 +57,16 @@ pub fn whose(pod: &Pod, worker: &Uid) -> Whose {
 fn phase(status: &PodStatus) -> PodPhase {
     let duckdb = duckdb(status).and_then(|c| c.state.as_ref());
     let phase = status.phase.as_deref().unwrap_or_default();
-    match (phase, duckdb) {
-        ("Failed" | "Succeeded", _) => PodPhase::Ended(ended(status)),
-        // A sidecar may keep the pod's phase at Running long after DuckDB is gone.
-        (
-            _,
-            Some(ContainerState {
-                terminated: Some(_),
-                ..
-            }),
-        ) => PodPhase::Ended(ended(status)),
-        (
-            _,
-            Some(ContainerState {
-                running: Some(_), ..
-            }),
-        )
-        | ("Running", None) => PodPhase::Running(readiness(status)),
-        _ => PodPhase::Starting {
-            blocked: blocked(status),
-        },
+    let pod_is_over = matches!(phase, "Failed" | "Succeeded");
+    // A sidecar may keep the pod's phase at Running long after DuckDB is gone.
+    if pod_is_over || duckdb.is_some_and(|state| state.terminated.is_some()) {
+        PodPhase::Ended(ended(status))
+    // A simulated node may report no containers.
+    } else if duckdb.map_or(phase == "Running", |state| state.running.is_some()) {
+        PodPhase::Running(readiness(status))
+    } else {
+        let blocked = blocked(status);
+        PodPhase::Starting { blocked }
     }
 }
 

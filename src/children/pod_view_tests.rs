@@ -1,3 +1,8 @@
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "`json!` at the call reads better without `&`"
+)]
+
 use serde_json::{Value, json};
 
 use super::*;

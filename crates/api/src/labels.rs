@@ -16,6 +16,9 @@ pub const CONTROL_PLANE: &str = "control-plane";
 /// On Leases: active, draining or expired.
 pub const INSTANCE_STATE: &str = "duckworker.dev/instance-state";
 
+/// On Leases: controller, or control-plane for programs that use the library.
+pub const INSTANCE_ROLE: &str = "duckworker.dev/role";
+
 /// The environment variable of a pod that names its worker's uid. Immutable, so it is the proof
 /// of whose pod it is.
 pub const UID_ENV: &str = "DUCKWORKER_UID";
@@ -36,3 +39,7 @@ pub const DUCKDB_CONTAINER: &str = "duckdb";
 pub const TLS_VOLUME: &str = "duckworker-tls";
 /// What a worker's secret is called: its name and this.
 pub const SECRET_SUFFIX: &str = "-rpc";
+/// What the names of our own labels and annotations start with.
+pub const DOMAIN: &str = "duckworker.dev/";
+/// What the names of our own environment variables start with.
+pub const ENV_PREFIX: &str = "DUCKWORKER_";

@@ -10,9 +10,13 @@
 //! | [`owned`] | whose a pod or a secret is |
 //! | [`labels`] | every label, annotation, variable and finalizer of ours |
 
+pub mod cel;
+pub mod crd;
+pub mod generated;
 pub mod labels;
 pub mod owned;
 pub mod parse;
+pub mod samples;
 pub mod template;
 pub mod wire;
 pub mod worker;

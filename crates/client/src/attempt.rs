@@ -103,9 +103,8 @@ impl Attempt {
             };
             match self.look(store).await {
                 Ok(Some(verdict)) => return Ok(verdict),
-                Ok(None) => {}
                 Err(error) if Instant::now() >= patience => return Err(error),
-                Err(_) => {}
+                Ok(None) | Err(_) => {}
             }
             if Instant::now() >= patience {
                 let source = doubt.unwrap_or(Doubt::Deadline(DECISION_DEADLINE));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use duckworker_core::{LeaseFence, Uid};
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
 use crate::attempt::Attempt;
 use crate::store::Stored;
@@ -44,6 +44,8 @@ impl Slot {
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     slots: Mutex<HashMap<Uid, Arc<AsyncMutex<Slot>>>>,
+    /// How many leases are held.
+    held: watch::Sender<usize>,
 }
 
 impl Book {
@@ -65,6 +67,22 @@ impl Book {
         Some(slot.lock_owned().await)
     }
 
+    /// Changes the lease that is held on a worker.
+    pub fn hold(&self, slot: &mut Slot, lease: Option<LeaseFence>) {
+        let (before, after) = (slot.held.is_some(), lease.is_some());
+        slot.held = lease;
+        match (before, after) {
+            (false, true) => self.held.send_modify(|held| *held += 1),
+            (true, false) => self.held.send_modify(|held| *held = held.saturating_sub(1)),
+            _ => {}
+        }
+    }
+
+    /// Follows how many leases are held.
+    pub fn held(&self) -> watch::Receiver<usize> {
+        self.held.subscribe()
+    }
+
     /// Forgets a worker that is gone, unless somebody is at it or a write of it is undecided.
     pub fn forget(&self, uid: &Uid) {
         self.forget_if(uid, |slot| slot.in_flight.is_none());
@@ -81,13 +99,8 @@ impl Book {
             // Nobody else holds the slot, so nobody can lock it between here and the removal.
             Arc::strong_count(slot) == 1 && slot.try_lock().is_ok_and(|slot| may(&slot))
         });
-        if idle {
-            slots.remove(uid);
+        if idle && let Some(slot) = slots.remove(uid) && let Ok(mut slot) = slot.try_lock() {
+            self.hold(&mut slot, None);
         }
-    }
-
-    /// How many workers are remembered.
-    pub fn len(&self) -> usize {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }

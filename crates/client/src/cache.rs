@@ -45,6 +45,12 @@ impl WorkerCache {
     }
 }
 
+impl Debug for WorkerCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerCache").field("len", &self.store.len()).finish()
+    }
+}
+
 fn snapshot(object: &DuckWorker) -> Option<WorkerSnapshot> {
     match Stored::parse(object) {
         Ok(stored) => Some(WorkerSnapshot::new(Arc::new(stored))),

@@ -7,10 +7,15 @@ mod finalizer;
 pub use delete::{Grace, PodStanding};
 pub use finalizer::Finalized;
 
+use duckworker_api::DuckWorker;
+use duckworker_core::WorkerKey;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 
+use crate::answer::{self, Answer};
+use crate::error::Error;
 use crate::lifecycle::WorkerLifecycle;
+use crate::store;
 
 /// Creates and deletes what workers have.
 #[derive(Clone)]
@@ -30,6 +35,43 @@ impl Children {
 
     fn secrets(&self, namespace: &str) -> Api<Secret> {
         Api::namespaced(self.lifecycle.store().connection().client.clone(), namespace)
+    }
+
+    /// The pod of this name, by a consistent read: before anyone believes that it is gone.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn read_pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, Error> {
+        let what = format!("reading Pod {namespace}/{name}");
+        let api = self.pods(namespace);
+        store::read(self.deadline(), &what, || api.get_opt(name)).await
+    }
+
+    /// Whether the secret of this name is there, by a consistent read of its metadata.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn has_secret(&self, namespace: &str, name: &str) -> Result<bool, Error> {
+        let what = format!("reading Secret {namespace}/{name}");
+        let api = self.secrets(namespace);
+        let found = store::read(self.deadline(), &what, || api.get_metadata_opt(name)).await?;
+        Ok(found.is_some())
+    }
+
+    /// Deletes a finished worker's object, and none of its namesakes.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    pub async fn delete_worker(&self, key: &WorkerKey) -> Result<(), Error> {
+        let what = format!("deleting DuckWorker {key}");
+        let client = self.lifecycle.store().connection().client.clone();
+        let api: Api<DuckWorker> = Api::namespaced(client, &key.namespace);
+        let params = create::by_uid(Some(key.uid.to_string()));
+        match answer::ask(self.deadline(), api.delete(&key.name, &params)).await {
+            Answer::Applied(_) | Answer::Conflict(_) => Ok(()),
+            Answer::Refused(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            other => Err(create::failed(what, other)),
+        }
     }
 
     fn deadline(&self) -> std::time::Duration {

@@ -21,7 +21,7 @@ pub use directory::Directory;
 pub use expiry::Expiry;
 pub use heartbeat::Heartbeat;
 pub use identity::vouched_identity;
-pub use lease::{InstanceState, lease_name};
+pub use lease::{InstanceState, lease_name, role_of, state_of};
 
 /// The times of an instance. Their order is what keeps two from owning the same worker, for
 /// clocks whose rates differ by up to a quarter: renew < pause < expire.
@@ -43,6 +43,16 @@ impl Default for InstanceSettings {
             expire: Duration::from_secs(20),
         }
     }
+}
+
+/// What kind of program an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Role {
+    /// One of the controller's replicas: it makes pods, adopts and cleans up.
+    Controller,
+    /// A control plane that claims workers through the library and holds sessions on them.
+    ControlPlane,
 }
 
 /// Whether this incarnation may still act.
@@ -74,11 +84,12 @@ impl Instance {
     pub async fn register(
         connection: &Connection,
         lease_namespace: &str,
+        role: Role,
         settings: InstanceSettings,
     ) -> Result<(Arc<Self>, Heartbeat), Error> {
         let owner = vouched_identity(connection).await?;
         let sent = Instant::now();
-        let lease = lease::create(connection, lease_namespace, &owner, settings).await?;
+        let lease = lease::create(connection, lease_namespace, &owner, role, settings).await?;
         let instance = Arc::new(Self {
             directory: Directory::new(connection.clone(), lease_namespace),
             owner,

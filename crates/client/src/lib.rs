@@ -37,7 +37,7 @@ pub use children::Children;
 pub use clock::ServerClock;
 pub use connection::Connection;
 pub use error::{Error, ErrorClass};
-pub use instance::{Instance, InstanceSettings};
+pub use instance::{Instance, InstanceSettings, Role};
 pub use lifecycle::WorkerLifecycle;
 pub use outcome::{Origin, Outcome, TransitionObserver, TransitionSeen};
 pub use store::WorkerStore;

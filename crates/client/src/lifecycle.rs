@@ -11,7 +11,7 @@ use duckworker_core::{
     Facts, LeaseFence, Miss, OwnerStanding, Right, Room, SnapshotFence, Transition,
     TransitionName, Uid, Worker, WorkerKey, WorkerState, decide,
 };
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::attempt::{Attempt, Verdict};
 use crate::book::{Book, Slot};
@@ -88,7 +88,11 @@ impl WorkerLifecycle {
             return seen.clone();
         };
         slot.learn(seen.stored());
-        slot.known.clone().map_or_else(|| seen.clone(), WorkerSnapshot::new)
+        let Some(known) = slot.known.clone() else { return seen.clone() };
+        if slot.in_flight.is_none() {
+            self.recognise(&mut slot, &known);
+        }
+        WorkerSnapshot::new(known)
     }
 
     /// Forgets a worker that is gone.
@@ -96,9 +100,9 @@ impl WorkerLifecycle {
         self.book.forget(uid);
     }
 
-    /// How many workers this process remembers.
-    pub fn remembered(&self) -> usize {
-        self.book.len()
+    /// Follows how many workers this instance holds.
+    pub fn holds(&self) -> watch::Receiver<usize> {
+        self.book.held()
     }
 
     pub(crate) async fn slot(&self, uid: &Uid) -> OwnedMutexGuard<Slot> {
@@ -132,7 +136,7 @@ impl WorkerLifecycle {
         ask: &Ask<'_>,
         base: Option<&Arc<Stored>>,
     ) -> Result<Outcome<Arc<Stored>>, Error> {
-        self.instance.in_office(|| self.what(ask))?;
+        self.instance.in_office(|| what(ask))?;
         let mut slot = self.settled_slot(&ask.key.uid).await?;
         if let Some(base) = base {
             slot.learn(base);
@@ -149,7 +153,7 @@ impl WorkerLifecycle {
             };
             match self.decide(ask, &stored.worker).await? {
                 Ok(status) => {
-                    let attempt = Attempt::new(&stored, status, self.what(ask))?;
+                    let attempt = Attempt::new(&stored, status, what(ask))?;
                     match self.settle(&mut slot, attempt).await? {
                         Verdict::Landed(stored) => {
                             self.won(ask, &mut slot, &stored);
@@ -167,7 +171,7 @@ impl WorkerLifecycle {
                 Err(_) => slot.known = None,
             }
         }
-        Err(Error::Throttled { what: self.what(ask), pause: crate::store::CALL_DEADLINE })
+        Err(Error::Throttled { what: what(ask), pause: crate::store::CALL_DEADLINE })
     }
 
     /// A slot with nothing open.
@@ -222,11 +226,12 @@ impl WorkerLifecycle {
         let mut facts = Facts { owner: OwnerStanding::Live, room: Room::Free, now };
         let without = decide(worker, &right, ask.transition, &facts);
         // The owner's standing costs a read: ask for it only where it would change the decision.
-        if without == Err(Miss::OwnerAlive) && asks_for_standing(ask.transition.name()) {
-            if let Some(owner) = worker.status.owner() {
-                facts.owner = self.instance.directory().standing(owner).await?;
-                return Ok(decide(worker, &right, ask.transition, &facts));
-            }
+        if without == Err(Miss::OwnerAlive)
+            && asks_for_standing(ask.transition.name())
+            && let Some(owner) = worker.status.owner()
+        {
+            facts.owner = self.instance.directory().standing(owner).await?;
+            return Ok(decide(worker, &right, ask.transition, &facts));
         }
         Ok(without)
     }
@@ -244,11 +249,12 @@ impl WorkerLifecycle {
     fn recognise(&self, slot: &mut Slot, stored: &Stored) {
         let status = &stored.worker.status;
         let mine = status.owner() == Some(self.instance.owner());
-        slot.held = (mine && !status.state.is_terminal()).then(|| LeaseFence {
+        let lease = (mine && !status.state.is_terminal()).then(|| LeaseFence {
             key: stored.worker.key.clone(),
             owner: self.instance.owner().clone(),
             epoch: status.epoch(),
         });
+        self.book.hold(slot, lease);
     }
 
     fn missed<T>(&self, ask: &Ask<'_>, slot: &mut Slot, miss: Miss) -> Outcome<T> {
@@ -261,14 +267,14 @@ impl WorkerLifecycle {
             && stale
             && slot.held.as_ref() == Some(fence)
         {
-            slot.held = None;
+            self.book.hold(slot, None);
         }
         Outcome::Missed(miss)
     }
+}
 
-    fn what(&self, ask: &Ask<'_>) -> String {
-        format!("{} of DuckWorker {}", ask.transition.name(), ask.key)
-    }
+fn what(ask: &Ask<'_>) -> String {
+    format!("{} of DuckWorker {}", ask.transition.name(), ask.key)
 }
 
 /// The transitions whose guard asks whether the owner is dead or leaves.

@@ -32,38 +32,65 @@ impl Cause {
     /// A value that may not be.
     pub fn invalid(field: impl Into<String>, value: &Value, why: &str) -> Self {
         let message = format!("Invalid value: {}: {why}", shown(value));
-        Self { field: field.into(), reason: "FieldValueInvalid", message }
+        Self {
+            field: field.into(),
+            reason: "FieldValueInvalid",
+            message,
+        }
     }
 
     /// A value that must be there.
     pub fn required(field: impl Into<String>, why: &str) -> Self {
-        let message =
-            if why.is_empty() { "Required value".into() } else { format!("Required value: {why}") };
-        Self { field: field.into(), reason: "FieldValueRequired", message }
+        let message = if why.is_empty() {
+            "Required value".into()
+        } else {
+            format!("Required value: {why}")
+        };
+        Self {
+            field: field.into(),
+            reason: "FieldValueRequired",
+            message,
+        }
     }
 
     /// A change that may not be made.
     pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
         let message = format!("Forbidden: {why}");
-        Self { field: field.into(), reason: "FieldValueForbidden", message }
+        Self {
+            field: field.into(),
+            reason: "FieldValueForbidden",
+            message,
+        }
     }
 
     /// The same thing twice.
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         let message = format!("Duplicate value: {}", shown(value));
-        Self { field: field.into(), reason: "FieldValueDuplicate", message }
+        Self {
+            field: field.into(),
+            reason: "FieldValueDuplicate",
+            message,
+        }
     }
 
     /// More than there may be.
     pub fn too_many(field: impl Into<String>, count: usize, most: u64) -> Self {
         let message = format!("Too many: {count}: must have at most {most} items");
-        Self { field: field.into(), reason: "FieldValueTooMany", message }
+        Self {
+            field: field.into(),
+            reason: "FieldValueTooMany",
+            message,
+        }
     }
 
     /// Longer than it may be.
     pub fn too_long(field: impl Into<String>, most: u64) -> Self {
         let message = format!("Too long: may not be more than {most} bytes");
-        Self { field: field.into(), reason: "FieldValueTooLong", message }
+        Self {
+            field: field.into(),
+            reason: "FieldValueTooLong",
+            message,
+        }
     }
 
     /// None of the values that it may have.
@@ -74,7 +101,11 @@ impl Cause {
             shown(value),
             supported.join(", ")
         );
-        Self { field: field.into(), reason: "FieldValueNotSupported", message }
+        Self {
+            field: field.into(),
+            reason: "FieldValueNotSupported",
+            message,
+        }
     }
 
     /// A value of another type.
@@ -85,7 +116,11 @@ impl Cause {
             quoted(type_of(value)),
             quoted(type_of(value)),
         );
-        Self { field, reason: "FieldValueTypeInvalid", message }
+        Self {
+            field,
+            reason: "FieldValueTypeInvalid",
+            message,
+        }
     }
 
     /// Whether the API server checks no CEL rules when it finds this.
@@ -123,7 +158,12 @@ const fn type_of(value: &Value) -> &'static str {
 
 impl Failure {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: None,
+        }
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
@@ -151,7 +191,11 @@ impl Failure {
 
     /// 404 for a path.
     pub fn no_such_path() -> Self {
-        Self::new(404, "NotFound", "the server could not find the requested resource")
+        Self::new(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
     }
 
     /// 405.
@@ -171,8 +215,10 @@ impl Failure {
 
     /// 409 for an update or a delete.
     pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
-        let message =
-            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.qualified());
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": {why}",
+            kind.qualified()
+        );
         Self::new(409, "Conflict", message).about(kind, name)
     }
 
@@ -216,8 +262,10 @@ impl Failure {
     /// 422 for fields.
     pub fn invalid(kind: &Kind, name: &str, mut causes: Vec<Cause>) -> Self {
         causes.dedup();
-        let sentences: Vec<String> =
-            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let sentences: Vec<String> = causes
+            .iter()
+            .map(|cause| format!("{}: {}", cause.field, cause.message))
+            .collect();
         let why = match sentences.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

@@ -22,6 +22,7 @@ use crate::template::PodTemplate;
     namespaced,
     status = "DuckWorkerStatus",
     derive = "PartialEq",
+    derive = "Default",
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state","description":"where the worker stands in its life"}"#,
     printcolumn = r#"{"name":"Tenant","type":"string","jsonPath":".status.tenant","description":"the tenant that it serves"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status","description":"whether it can be used"}"#,
@@ -71,6 +72,12 @@ pub struct DuckWorkerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 31_536_000))]
     pub ttl_seconds_after_finished: Option<i64>,
+}
+
+impl Default for DuckWorkerSpec {
+    fn default() -> Self {
+        Self::new(PodTemplate::default())
+    }
 }
 
 impl DuckWorkerSpec {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Resource;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::Request;
-use serde_json::Value;
+use serde::Serialize;
 
 use super::Children;
 use crate::answer::{self, Answer, Doubt};
@@ -49,6 +49,11 @@ impl Children {
         Ok(())
     }
 
+    /// Whether this process made the worker's secret.
+    pub async fn made_secret(&self, uid: &Uid) -> bool {
+        self.lifecycle.slot(uid).await.secret.is_some()
+    }
+
     /// Deletes an untrusted secret; the next step makes a new one.
     async fn replace(&self, uid: &str, found: Secret, what: String) -> Result<(), Error> {
         let name = found.metadata.name.clone().unwrap_or_default();
@@ -69,10 +74,13 @@ impl Children {
     /// # Errors
     /// [`Error::Foreign`] when the name is taken by a pod that is not this worker's;
     /// [`Error::Refused`] with the server's sentence when admission refuses the pod.
-    pub async fn create_pod(&self, lease: &WorkerLease, pod: &Value) -> Result<Pod, Error> {
+    pub async fn create_pod(&self, lease: &WorkerLease, pod: &impl Serialize) -> Result<Pod, Error> {
         let key = lease.key();
         let what = format!("creating Pod {}/{}", key.namespace, key.name);
-        let body = pod.to_string().into_bytes();
+        let body = serde_json::to_vec(pod).map_err(|error| Error::Refused {
+            what: what.clone(),
+            source: kube::Error::SerdeError(error),
+        })?;
         let request = Request::new(Pod::url_path(&(), Some(&key.namespace)))
             .create(&PostParams::default(), body)
             .map_err(|error| Error::Refused {

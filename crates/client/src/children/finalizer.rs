@@ -16,7 +16,7 @@ use crate::token::{Swept, WorkerSnapshot};
 #[derive(Debug)]
 pub enum Finalized {
     /// They are as wanted; this is the worker now, unless it is gone.
-    Done(Option<WorkerSnapshot>),
+    Done(Option<Box<WorkerSnapshot>>),
     /// The object moved meanwhile: look again.
     Moved,
 }
@@ -29,7 +29,7 @@ impl Children {
     pub async fn add_finalizer(&self, seen: &WorkerSnapshot) -> Result<Finalized, Error> {
         let mut finalizers = seen.stored().finalizers.clone();
         if finalizers.iter().any(|f| f == FINALIZER) {
-            return Ok(Finalized::Done(Some(seen.clone())));
+            return Ok(Finalized::Done(Some(Box::new(seen.clone()))));
         }
         finalizers.push(FINALIZER.to_owned());
         self.set_finalizers(seen, &finalizers).await
@@ -72,7 +72,7 @@ impl Children {
             Answer::Applied(object) => {
                 let stored = Stored::parse(&object)
                     .map_err(|source| Error::Unreadable { what, source })?;
-                Ok(Finalized::Done(Some(WorkerSnapshot::new(stored.into()))))
+                Ok(Finalized::Done(Some(Box::new(WorkerSnapshot::new(stored.into())))))
             }
             Answer::Conflict(_) => Ok(Finalized::Moved),
             Answer::Refused(kube::Error::Api(status)) if status.code == 404 => {

@@ -35,15 +35,12 @@ fn identity(user: &UserInfo, incarnation: &str) -> String {
     let extra = |key: &str| {
         user.extra.as_ref().and_then(|extra| extra.get(key)).and_then(|values| values.first())
     };
-    match (extra(POD_NAME), extra(POD_UID)) {
-        (Some(pod), Some(uid)) => {
-            let uid: String = uid.chars().take(8).collect();
-            format!("{pod}.{uid}.{incarnation}")
-        }
-        _ => {
-            let name = user.username.as_deref().unwrap_or("unknown");
-            format!("user:{name}:{incarnation}")
-        }
+    if let (Some(pod), Some(uid)) = (extra(POD_NAME), extra(POD_UID)) {
+        let uid: String = uid.chars().take(8).collect();
+        format!("{pod}.{uid}.{incarnation}")
+    } else {
+        let name = user.username.as_deref().unwrap_or("unknown");
+        format!("user:{name}:{incarnation}")
     }
 }
 

@@ -1,6 +1,6 @@
 //! The Lease of an instance.
 
-use duckworker_api::labels::{COMPONENT, CONTROL_PLANE, INSTANCE_STATE};
+use duckworker_api::labels::{COMPONENT, CONTROL_PLANE, INSTANCE_ROLE, INSTANCE_STATE};
 use duckworker_core::{Owner, OwnerStanding};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -9,7 +9,7 @@ use kube::api::{ObjectMeta, PostParams};
 use sha2::{Digest, Sha256};
 use strum::{Display, EnumString};
 
-use super::InstanceSettings;
+use super::{InstanceSettings, Role};
 use crate::answer::{self, Answer, Doubt};
 use crate::connection::Connection;
 use crate::error::Error;
@@ -40,13 +40,14 @@ impl From<InstanceState> for OwnerStanding {
 /// The name of an instance's Lease: identities are too long and too colourful for object names.
 pub fn lease_name(owner: &Owner) -> String {
     let digest = Sha256::digest(owner.as_str().as_bytes());
-    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("duckworker-{hex}")
+    let (head, _) = digest.split_at(8);
+    let number = head.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    format!("duckworker-{number:016x}")
 }
 
 /// The state that a Lease shows. One without a readable mark counts as active: nobody may act
 /// against it.
-pub(crate) fn state_of(lease: &Lease) -> InstanceState {
+pub fn state_of(lease: &Lease) -> InstanceState {
     lease
         .metadata
         .labels
@@ -54,6 +55,17 @@ pub(crate) fn state_of(lease: &Lease) -> InstanceState {
         .and_then(|labels| labels.get(INSTANCE_STATE))
         .and_then(|text| text.parse().ok())
         .unwrap_or(InstanceState::Active)
+}
+
+/// What kind of program the Lease's instance is; unmarked ones are other people's.
+pub fn role_of(lease: &Lease) -> Role {
+    lease
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(INSTANCE_ROLE))
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(Role::ControlPlane)
 }
 
 /// The same Lease with another state.
@@ -72,12 +84,16 @@ pub(super) async fn create(
     connection: &Connection,
     namespace: &str,
     owner: &Owner,
+    role: Role,
     settings: InstanceSettings,
 ) -> Result<Lease, Error> {
     let name = lease_name(owner);
     let what = format!("creating Lease {namespace}/{name} of instance {owner}");
     let now = MicroTime(connection.clock.now());
-    let labels = [(COMPONENT.to_owned(), CONTROL_PLANE.to_owned())];
+    let labels = [
+        (COMPONENT.to_owned(), CONTROL_PLANE.to_owned()),
+        (INSTANCE_ROLE.to_owned(), role.to_string()),
+    ];
     let lease = Lease {
         metadata: ObjectMeta {
             name: Some(name.clone()),

@@ -24,16 +24,30 @@ impl std::error::Error for NoSuchSchema {}
 /// The CRDs of `duckworker.dev`, as they are installed.
 pub fn ours() -> Vec<Value> {
     let crds = [DuckWorker::crd()];
-    crds.iter().filter_map(|crd| serde_json::to_value(crd).ok()).collect()
+    crds.iter()
+        .filter_map(|crd| serde_json::to_value(crd).ok())
+        .collect()
 }
 
 /// Makes a kind of a CRD.
 pub fn kind(crd: &Value) -> Result<Kind, NoSuchSchema> {
-    let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer: &str| {
+        crd.pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let none = || NoSuchSchema(text("/metadata/name").to_owned());
-    let versions = crd.pointer("/spec/versions").and_then(Value::as_array).ok_or_else(none)?;
-    let version = versions.iter().find(|version| version["served"] == true).ok_or_else(none)?;
-    let schema = version.pointer("/schema/openAPIV3Schema").ok_or_else(none)?;
+    let versions = crd
+        .pointer("/spec/versions")
+        .and_then(Value::as_array)
+        .ok_or_else(none)?;
+    let version = versions
+        .iter()
+        .find(|version| version["served"] == true)
+        .ok_or_else(none)?;
+    let schema = version
+        .pointer("/schema/openAPIV3Schema")
+        .ok_or_else(none)?;
     Ok(Kind {
         group: text("/spec/group").to_owned(),
         version: version["name"].as_str().unwrap_or_default().to_owned(),

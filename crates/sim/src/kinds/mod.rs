@@ -31,7 +31,10 @@ pub struct Kind {
 
 /// How the server treats a kind. The defaults are those of a custom resource without a status.
 #[derive(Debug, Clone, Copy, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "they are what they are: independent switches")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "they are what they are: independent switches"
+)]
 pub struct Rules {
     /// A PUT of an object that is not there creates it.
     pub create_on_update: bool,
@@ -128,7 +131,9 @@ impl Kinds {
 
     /// The kind of an `apiVersion` and a `kind`, as owner references name it.
     pub fn named(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
-        self.all.values().find(|k| k.kind == kind && k.api_version() == api_version)
+        self.all
+            .values()
+            .find(|k| k.kind == kind && k.api_version() == api_version)
     }
 
     /// All of them.
@@ -137,7 +142,8 @@ impl Kinds {
     }
 
     fn insert(&mut self, kind: Kind) {
-        self.all.insert((kind.group.clone(), kind.plural.clone()), Arc::new(kind));
+        self.all
+            .insert((kind.group.clone(), kind.plural.clone()), Arc::new(kind));
     }
 }
 
@@ -152,6 +158,9 @@ mod tests {
         assert!(worker.is_custom() && worker.rules.status && worker.namespaced);
         assert_eq!(worker.qualified_kind(), "DuckWorker.duckworker.dev");
         assert!(kinds.named("v1", "Pod").is_some());
-        assert_eq!(custom::ours().len(), kinds.iter().filter(|kind| kind.is_custom()).count());
+        assert_eq!(
+            custom::ours().len(),
+            kinds.iter().filter(|kind| kind.is_custom()).count()
+        );
     }
 }

@@ -1,0 +1,97 @@
+//! The CRD as it is written to `crds/`: what the derive makes of the Rust types, and then the
+//! parts that the types cannot say.
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`tidy`] | what the API server wants spelled otherwise than schemars spells it |
+//! | [`bounds`] | a limit on every list, map and text, so that rules are cheap and objects small |
+
+pub mod bounds;
+mod tidy;
+
+use duckworker_core::WorkerState;
+use kube::CustomResourceExt;
+use kube::core::Rule;
+use serde_json::{Value, json};
+
+use crate::cel;
+use crate::worker::DuckWorker;
+
+/// A schema lacks a field that the types have: the types changed and the code below did not.
+#[derive(Debug, thiserror::Error)]
+pub enum CrdError {
+    /// The field.
+    #[error("the derived schema has no {0}")]
+    Missing(String),
+    /// A value could not be written as JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+/// The CRD of `DuckWorker`.
+///
+/// # Errors
+/// When the schema and the types went apart, which a test excludes.
+pub fn duckworker() -> Result<Value, CrdError> {
+    let mut crd = serde_json::to_value(DuckWorker::crd())?;
+    let version = at(&mut crd, "/spec/versions/0")?;
+    version["selectableFields"] =
+        json!([{ "jsonPath": ".status.state" }, { "jsonPath": ".status.owner" }]);
+    let root = at(version, "/schema/openAPIV3Schema")?;
+    tidy::tidy(root);
+    root["description"] = json!(
+        "One worker: a pod with DuckDB in it and a secret, like a bare Pod. It is never restarted \
+         in place; its state and its owner stand in its status."
+    );
+    describe_spec(at(root, "/properties/spec")?)?;
+    describe_status(at(root, "/properties/status")?)?;
+    let mut rules = vec![cel::spec::name_rule()];
+    rules.extend(cel::status::root_rules());
+    attach(root, rules)?;
+    Ok(crd)
+}
+
+fn describe_spec(spec: &mut Value) -> Result<(), CrdError> {
+    spec["description"] = json!("What the worker shall be. Most of it cannot be changed later.");
+    let template = at(spec, "/properties/template")?;
+    bounds::apply(template)?;
+    template["description"] = json!(
+        "The pod: a whole pod template. A container named `duckdb` is required; its image is the \
+         worker's version. Duckworker adds the token, the certificate and what the restricted Pod \
+         Security profile asks for. Cannot be changed: create another worker."
+    );
+    attach(template, cel::spec::template_rules())?;
+    attach(at(spec, "/properties/tenant")?, vec![cel::spec::tenant_rule()])?;
+    attach(at(spec, "/properties/connection")?, vec![cel::spec::connection_rule()])?;
+    attach(spec, cel::spec::rules())
+}
+
+fn describe_status(status: &mut Value) -> Result<(), CrdError> {
+    let states: Vec<String> = WorkerState::ALL.iter().map(ToString::to_string).collect();
+    at(status, "/properties/state")?["enum"] = json!(states);
+    let conditions = at(status, "/properties/conditions")?;
+    bounds::apply_to_conditions(conditions)?;
+    attach(status, cel::status::invariants())?;
+    // A worker reads Pending from its first moment on, whether or not a controller runs.
+    status["default"] = json!({
+        "state": WorkerState::Pending.to_string(),
+        "conditions": [{
+            "type": "Ready",
+            "status": "Unknown",
+            "reason": "Pending",
+            "message": "waiting for a controller",
+            "lastTransitionTime": "1970-01-01T00:00:00Z",
+        }],
+    });
+    Ok(())
+}
+
+/// The part of a schema at a JSON pointer.
+fn at<'a>(schema: &'a mut Value, pointer: &str) -> Result<&'a mut Value, CrdError> {
+    schema.pointer_mut(pointer).ok_or_else(|| CrdError::Missing(pointer.to_owned()))
+}
+
+fn attach(schema: &mut Value, rules: Vec<Rule>) -> Result<(), CrdError> {
+    schema["x-kubernetes-validations"] = serde_json::to_value(rules)?;
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Samples for `config/samples`, made from the Rust types so that they cannot grow stale.
+
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::template::PodTemplate;
+use crate::worker::{DuckWorker, DuckWorkerSpec, Protocol};
+
+/// The image in the samples.
+pub const IMAGE: &str = "ghcr.io/duckworker/worker:0.1.0";
+
+/// A worker that waits for a tenant.
+pub fn worker() -> DuckWorker {
+    sample("sample", DuckWorkerSpec::new(template()))
+}
+
+/// A worker for one tenant: it goes on to Hot by itself.
+pub fn dedicated_worker() -> DuckWorker {
+    let mut spec = DuckWorkerSpec::new(template());
+    spec.tenant = Some("acme".to_owned());
+    spec.ttl_seconds_after_finished = Some(3600);
+    sample("sample-dedicated", spec)
+}
+
+/// A worker of any image: its health is its pod's readiness.
+pub fn plain_worker() -> DuckWorker {
+    let mut spec = DuckWorkerSpec::new(template());
+    spec.connection.protocol = Protocol::None;
+    spec.drain_timeout_seconds = 60;
+    sample("sample-plain", spec)
+}
+
+fn sample(name: &str, spec: DuckWorkerSpec) -> DuckWorker {
+    let mut worker = DuckWorker::new(name, spec);
+    worker.labels_mut().insert("app.kubernetes.io/part-of".to_owned(), "duckworker".to_owned());
+    worker
+}
+
+fn template() -> PodTemplate {
+    PodTemplate::new(json!({
+        "spec": {
+            "containers": [{
+                "name": crate::labels::DUCKDB_CONTAINER,
+                "image": IMAGE,
+                "resources": {
+                    "requests": { "cpu": "500m", "memory": "1Gi" },
+                    "limits": { "memory": "1Gi" },
+                },
+            }],
+        },
+    }))
+}

@@ -1,0 +1,5 @@
+//! The controllers: what is watched, and who is asked what to do about it.
+
+pub mod requeue;
+pub mod watches;
+pub mod worker;

@@ -1,0 +1,78 @@
+//! When to look at an object again after an error: by its class, slower each time in a row.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use duckworker_client::ErrorClass;
+use duckworker_core::Uid;
+use rand::RngExt;
+
+/// Counts the failures in a row of each object.
+#[derive(Debug, Default)]
+pub struct Requeue {
+    failures: Mutex<HashMap<Uid, u32>>,
+}
+
+impl Requeue {
+    /// An attempt went well: the next failure starts from the beginning.
+    pub fn succeeded(&self, uid: &Uid) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
+    /// How long to wait after a failure of this class.
+    pub fn failed(&self, uid: &Uid, class: ErrorClass) -> Duration {
+        let earlier = {
+            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = failures.entry(uid.clone()).or_default();
+            let earlier = *count;
+            *count = count.saturating_add(1);
+            earlier
+        };
+        pause(class, earlier, rand::rng().random_range(0.75..1.25))
+    }
+}
+
+/// The pause after so many earlier failures. `jitter` spreads those that failed together.
+fn pause(class: ErrorClass, earlier: u32, jitter: f64) -> Duration {
+    let (first, most) = match class {
+        ErrorClass::Throttled(asked) => return asked.mul_f64(jitter.max(1.0)),
+        ErrorClass::Unavailable => (Duration::from_millis(200), Duration::from_secs(10)),
+        // Nothing but a change by a person helps, and most such changes are watched.
+        ErrorClass::Forbidden | ErrorClass::Conflict => {
+            (Duration::from_secs(2), Duration::from_mins(1))
+        }
+        ErrorClass::Invalid => (Duration::from_secs(2), Duration::from_mins(5)),
+    };
+    first.saturating_mul(1 << earlier.min(16)).min(most).mul_f64(jitter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit() {
+        let pauses: Vec<_> = (0..8).map(|n| pause(ErrorClass::Unavailable, n, 1.0)).collect();
+        assert_eq!(pauses[0], Duration::from_millis(200));
+        assert!(pauses.is_sorted());
+        assert_eq!(pause(ErrorClass::Unavailable, u32::MAX, 1.0), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn the_server_is_obeyed() {
+        let asked = Duration::from_secs(7);
+        assert!(pause(ErrorClass::Throttled(asked), 3, 0.75) >= asked);
+    }
+
+    #[test]
+    fn a_success_starts_over() {
+        let requeue = Requeue::default();
+        let uid = Uid::new("u-1").unwrap();
+        for _ in 0..9 {
+            let _ = requeue.failed(&uid, ErrorClass::Unavailable);
+        }
+        requeue.succeeded(&uid);
+        assert!(requeue.failed(&uid, ErrorClass::Unavailable) < Duration::from_millis(300));
+    }
+}

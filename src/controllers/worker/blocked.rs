@@ -1,0 +1,140 @@
+//! When a pod or a secret cannot be made: what the worker says about it, and when it is tried
+//! again. The worker is abandoned by the plan when its start-up time is over, not before: quotas
+//! are raised, policies mended, namesakes removed.
+
+use duckworker_client::{Error, Origin, WorkerLease};
+use duckworker_core::conditions::{Condition, ConditionStatus, ConditionType};
+use duckworker_core::plan::observed::Trouble;
+use duckworker_core::plan::worker::blocked_note_of;
+use duckworker_core::{Note, Reason};
+
+use super::act::Progress;
+use super::context::Context;
+use super::sight::Sight;
+use crate::children::BuildError;
+use crate::children::refusal::{self, Refusal};
+use crate::observe::EventReason;
+
+/// What came of a creation.
+pub enum Made<T> {
+    /// It is there.
+    Yes(T),
+    /// It is not, and this is when to go on.
+    No(Progress),
+}
+
+/// Judges a creation: done, an error to be tried again as such, or a refusal that the worker
+/// shows in a condition.
+///
+/// # Errors
+/// Those that are nobody's fault and pass: the server is busy or away.
+pub async fn judge<T>(
+    context: &Context,
+    sight: &Sight,
+    lease: &WorkerLease,
+    made: Result<T, Error>,
+) -> Result<Made<T>, Error> {
+    let error = match made {
+        Ok(made) => return Ok(Made::Yes(made)),
+        Err(error) => error,
+    };
+    if let Error::Foreign { kind, name, .. } = &error {
+        let message = format!("a {kind} named {name} exists and is not this worker's; it is left alone: delete it, or create the worker under another name");
+        let condition = Condition::new(
+            ConditionType::NameConflict,
+            ConditionStatus::True,
+            "Foreign",
+            message.clone(),
+            context.clock.now(),
+        );
+        let known = sight.snapshot.worker().status.conditions.iter();
+        let news = !known.into_iter().any(|old| old.says_the_same(&condition));
+        let note = news.then(|| Note { conditions: vec![condition], ..Note::default() });
+        return tell(context, sight, lease, note, EventReason::NameConflict, &message, error)
+            .await
+            .map(Made::No);
+    }
+    let Error::Refused { source: kube::Error::Api(status), .. } = &error else {
+        return Err(error);
+    };
+    match refusal::of(status) {
+        // Nothing can be made here any more; the deletion of the namespace does the rest.
+        Some(Refusal::NamespaceTerminating) => Ok(Made::No(Progress::Rest)),
+        Some(Refusal::Rule(trouble)) => {
+            let note = blocked_note_of(sight.snapshot.worker(), &trouble, context.clock.now());
+            tell(context, sight, lease, note, EventReason::PodRefused, &trouble.message, error)
+                .await
+                .map(Made::No)
+        }
+        None => Err(error),
+    }
+}
+
+/// The template cannot become a pod: only an object older than our rules has such a one.
+///
+/// # Errors
+/// When the condition cannot be written.
+pub async fn unbuildable(
+    context: &Context,
+    sight: &Sight,
+    lease: &WorkerLease,
+    why: &BuildError,
+) -> Result<Progress, Error> {
+    let trouble = Trouble::new(Reason::PodRefused, why.to_string());
+    let worker = sight.snapshot.worker();
+    if let Some(note) = blocked_note_of(worker, &trouble, context.clock.now()) {
+        context.observer.event(&sight.snapshot, EventReason::PodRefused, &trouble.message);
+        let _ = context.lifecycle.note(lease, note, Origin::Spawn).await?;
+    }
+    let limit = worker.spec.startup_timeout;
+    Ok(Progress::Wait(limit))
+}
+
+async fn tell(
+    context: &Context,
+    sight: &Sight,
+    lease: &WorkerLease,
+    note: Option<Note>,
+    event: EventReason,
+    message: &str,
+    error: Error,
+) -> Result<Progress, Error> {
+    if let Some(note) = note {
+        context.observer.event(&sight.snapshot, event, message);
+        let _ = context.lifecycle.note(lease, note, Origin::Spawn).await?;
+    }
+    let pause = context.requeue.failed(&lease.key().uid, error.class());
+    Ok(Progress::Wait(pause))
+}
+
+/// The Event that an ended worker deserves; none for what was asked for.
+pub const fn event_of(reason: Reason) -> Option<(EventReason, &'static str)> {
+    use EventReason as E;
+    Some(match reason {
+        Reason::ImagePullFailed => (E::WorkerAbandoned, "its image could not be pulled"),
+        Reason::Unschedulable => (E::WorkerAbandoned, "no node had room for its pod"),
+        Reason::QuotaExceeded => (E::WorkerAbandoned, "a quota refused its pod"),
+        Reason::PodRefused => (E::WorkerAbandoned, "its pod was refused"),
+        Reason::ContainerConfigError => (E::WorkerAbandoned, "its container could not be created"),
+        Reason::StartupTimeout => (E::WorkerAbandoned, "it was not ready in time"),
+        Reason::Crashed => (E::WorkerLost, "its process ended by itself"),
+        Reason::OutOfMemory => (E::WorkerLost, "it was killed for its memory"),
+        Reason::Evicted => (E::WorkerLost, "its pod was evicted"),
+        Reason::PodGone => (E::WorkerLost, "its pod is gone"),
+        Reason::PodDeleted => (E::WorkerLost, "its pod was deleted by somebody else"),
+        Reason::Unhealthy => (E::WorkerLost, "its health check failed"),
+        Reason::NodeLost => (E::WorkerLost, "its node is gone"),
+        Reason::ActivationFailed => (E::WorkerAbandoned, "its activation failed"),
+        Reason::ActivationTimeout => (E::WorkerAbandoned, "its activation took too long"),
+        Reason::SecretLost => (E::SecretLost, "its secret was deleted or changed; it is drained"),
+        Reason::Stuck => (E::WorkerAbandoned, "it stood too long in one state"),
+        Reason::Orphaned => (E::WorkerLost, "its owner died and its sessions with it"),
+        Reason::NodeCordoned
+        | Reason::Deleted
+        | Reason::Requested
+        | Reason::Shutdown
+        | Reason::HotIdleExpired
+        | Reason::OutOfDate
+        | Reason::ScaledDown => return None,
+    })
+}

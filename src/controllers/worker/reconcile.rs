@@ -1,0 +1,84 @@
+//! The loop: ask the plan, carry its step out, ask again, until there is nothing to do but wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use duckworker_api::DuckWorker;
+use duckworker_client::{Error, WorkerSnapshot};
+use duckworker_core::Uid;
+use duckworker_core::plan::worker as plan;
+use kube::runtime::controller::{self, Action};
+use kube::runtime::reflector::ObjectRef;
+
+use super::act::{self, Progress};
+use super::context::Context;
+use super::sight::Sight;
+
+/// More steps in one go than any worker needs. Reaching it means that two steps undo each other.
+const STEPS: usize = 24;
+
+/// One reconcile of one worker.
+///
+/// # Errors
+/// Whatever a step failed with; [`after_error`] says when to look again.
+pub async fn reconcile(object: Arc<DuckWorker>, context: Arc<Context>) -> Result<Action, Error> {
+    let Some(cached) = context.workers.get(&ObjectRef::from_obj(&*object)) else {
+        // Gone, or not for this version to touch.
+        return Ok(Action::await_change());
+    };
+    let timer = context.observer.reconcile("worker");
+    let uid = cached.key().uid.clone();
+    let result = look_and_drive(&context, cached).await;
+    timer.finish(result.as_ref().map_or_else(|error| error.class().into(), |_| "ok"));
+    Ok(match result? {
+        Progress::Wait(time) => Action::requeue(time),
+        Progress::Rest | Progress::Again => {
+            context.requeue.succeeded(&uid);
+            Action::await_change()
+        }
+    })
+}
+
+async fn look_and_drive(context: &Context, cached: WorkerSnapshot) -> Result<Progress, Error> {
+    let mut sight = Sight::of(context, cached).await?;
+    drive(context, &mut sight).await
+}
+
+async fn drive(context: &Context, sight: &mut Sight) -> Result<Progress, Error> {
+    for _ in 0..STEPS {
+        let step = plan::next(&sight.view(context));
+        tracing::debug!(worker = %sight.snapshot.key(), ?step, "next step");
+        match act::carry_out(context, sight, step).await? {
+            Progress::Again => sight.renew(context).await?,
+            done => return Ok(done),
+        }
+    }
+    tracing::error!(worker = %sight.snapshot.key(), "the steps of this worker do not come to an end");
+    Ok(Progress::Wait(Duration::from_secs(30)))
+}
+
+/// When to look at a worker again after an error.
+#[allow(clippy::needless_pass_by_value, reason = "the library's signature")]
+pub fn after_error(object: Arc<DuckWorker>, error: &Error, context: Arc<Context>) -> Action {
+    let class = error.class();
+    let uid = object.metadata.uid.as_ref().and_then(|uid| Uid::new(uid).ok());
+    let pause = uid.map_or(Duration::from_secs(10), |uid| context.requeue.failed(&uid, class));
+    Action::requeue(pause)
+}
+
+/// Logs the result of a reconcile with its whole chain of causes.
+pub fn report<T, Q: std::error::Error + 'static>(
+    result: &Result<(ObjectRef<DuckWorker>, T), controller::Error<Error, Q>>,
+) {
+    match result {
+        // The object went while its reconcile was queued.
+        Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
+        Err(controller::Error::ReconcilerFailed(error, object)) => {
+            let error = crate::text::chain(error);
+            tracing::warn!(worker = %object.name, namespace = ?object.namespace, error, "reconcile failed; it is tried again");
+        }
+        Err(error) => {
+            tracing::warn!(error = crate::text::chain(error), "a watch failed; it is tried again");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Which parts of the process are ready.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The parts that must be ready before the process is. Parts are named before the admin server
+/// starts; with none named it is ready at once.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness {
+    parts: Arc<Mutex<BTreeMap<&'static str, Arc<AtomicBool>>>>,
+}
+
+impl Readiness {
+    /// Names a part. It is not ready until its handle says so, and no longer when that is dropped:
+    /// a part whose task has ended does not serve.
+    pub fn part(&self, name: &'static str) -> ReadyPart {
+        let ready = Arc::new(AtomicBool::new(false));
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.insert(name, Arc::clone(&ready));
+        ReadyPart { ready }
+    }
+
+    /// The parts that are not ready, by name.
+    pub fn waiting_for(&self) -> Vec<&'static str> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = parts
+            .iter()
+            .filter(|(_, ready)| !ready.load(Ordering::Acquire));
+        waiting.map(|(&name, _)| name).collect()
+    }
+}
+
+/// The handle of one part.
+#[derive(Debug)]
+pub struct ReadyPart {
+    ready: Arc<AtomicBool>,
+}
+
+impl ReadyPart {
+    /// It can do its work.
+    pub fn ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// It cannot, for now.
+    pub fn not_ready(&self) {
+        self.ready.store(false, Ordering::Release);
+    }
+}
+
+impl Drop for ReadyPart {
+    fn drop(&mut self) {
+        self.not_ready();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Readiness;
+
+    #[test]
+    fn every_part_counts() {
+        let readiness = Readiness::default();
+        assert!(readiness.waiting_for().is_empty());
+        let instance = readiness.part("instance");
+        let caches = readiness.part("caches");
+        assert_eq!(readiness.waiting_for(), ["caches", "instance"]);
+        caches.ready();
+        assert_eq!(readiness.waiting_for(), ["instance"]);
+        instance.ready();
+        assert!(readiness.waiting_for().is_empty());
+        instance.not_ready();
+        assert_eq!(readiness.waiting_for(), ["instance"]);
+    }
+
+    #[test]
+    fn a_part_that_ended_is_not_ready() {
+        let readiness = Readiness::default();
+        let caches = readiness.part("caches");
+        caches.ready();
+        drop(caches);
+        assert_eq!(readiness.waiting_for(), ["caches"]);
+    }
+}

@@ -1,0 +1,243 @@
+//! One controller instance, from its registration to its hand-over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use duckworker_client::instance::{Expiry, Heartbeat, Office};
+use duckworker_client::{
+    Children, Connection, Instance, InstanceSettings, Role, WorkerCache, WorkerLifecycle,
+    WorkerStore,
+};
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::runtime::reflector::Store;
+use kube::runtime::{WatchStreamExt, predicates};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::controllers::requeue::Requeue;
+use crate::controllers::watches::{self, Scope};
+use crate::controllers::worker::context::{Caches, Context};
+use crate::controllers::worker;
+use crate::observe::events::Events;
+use crate::observe::metrics::Metrics;
+use crate::observe::observer::CountTransitions;
+use crate::observe::readiness::Readiness;
+use crate::observe::Observer;
+use crate::peers::Peers;
+use crate::protocol::PodReadiness;
+use crate::settings::{LeaseTimes, Settings};
+
+/// What an instance runs on: given by the process, or by a test that runs several.
+#[derive(Clone)]
+pub struct Ground {
+    /// The API server.
+    pub connection: Connection,
+    /// Where calls, transitions and reconciles are counted.
+    pub metrics: Arc<Metrics>,
+    /// What `/readyz` shows.
+    pub readiness: Readiness,
+}
+
+/// What each of the instance's tasks shares.
+struct Parts {
+    settings: Settings,
+    ground: Ground,
+    instance: Arc<Instance>,
+    lifecycle: WorkerLifecycle,
+    observer: Observer,
+    leases: Store<Lease>,
+    marks: watch::Receiver<()>,
+    stop: CancellationToken,
+}
+
+/// Runs one instance until `stop`, then hands over and leaves.
+///
+/// # Errors
+/// When it cannot register, when its Lease is lost, or when one of its tasks dies: the process
+/// must end then, and a new incarnation begin.
+pub async fn operate(
+    settings: Settings,
+    ground: Ground,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let (instance, heartbeat) = Instance::register(
+        &ground.connection,
+        &settings.lease_namespace,
+        Role::Controller,
+        settings.lease.into(),
+    )
+    .await
+    .context("this instance could not register itself; see config/ for the rights that it needs")?;
+    tracing::info!(owner = %instance.owner(), "registered");
+    let inner = CancellationToken::new();
+    // However this ends, so do the tasks.
+    let _guard = inner.clone().drop_guard();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(named("heartbeat", heartbeat.run()));
+    let parts = Arc::new(prepare(settings, ground, instance, &inner, &mut tasks));
+    for scope in Vec::<Scope>::from(&parts.settings.scope) {
+        tasks.spawn(named("controller", run_scope(Arc::clone(&parts), scope)));
+    }
+    tasks.spawn(named("expiry", expire(Arc::clone(&parts))));
+
+    tokio::select! {
+        Some(ended) = tasks.join_next() => {
+            let name = ended.unwrap_or("a task that panicked");
+            anyhow::bail!("{name} ended: this instance ends with it");
+        }
+        () = stop.cancelled() => {}
+    }
+    hand_over(&parts).await;
+    inner.cancel();
+    // The controllers finish what is under way; the heartbeat goes on meanwhile.
+    let finish = async { while tasks.len() > 1 && tasks.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(Duration::from_secs(5), finish).await;
+    tasks.shutdown().await;
+    Heartbeat::leave(&parts.ground.connection, &parts.instance).await;
+    Ok(())
+}
+
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
+}
+
+fn prepare(
+    settings: Settings,
+    ground: Ground,
+    instance: Arc<Instance>,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<&'static str>,
+) -> Parts {
+    let (events, writer) = Events::new(ground.connection.client.clone(), instance.owner().as_str());
+    tasks.spawn(named("events", writer.run(stop.clone())));
+    let (leases, changes) =
+        watches::leases(&ground.connection.client, &settings.lease_namespace);
+    let (mark, marks) = watch::channel(());
+    tasks.spawn(named("lease watch", follow_leases(changes, mark)));
+    let counter = Arc::new(CountTransitions(ground.metrics.transitions.clone()));
+    let store = WorkerStore::new(ground.connection.clone());
+    let lifecycle = WorkerLifecycle::new(store, Arc::clone(&instance)).observed_by(counter);
+    let observer = Observer::new(Arc::clone(&ground.metrics), events);
+    Parts {
+        settings,
+        ground,
+        instance,
+        lifecycle,
+        observer,
+        leases,
+        marks,
+        stop: stop.clone(),
+    }
+}
+
+/// A renewal concerns nobody; a mark, a newcomer or a departure does.
+async fn follow_leases(
+    changes: impl Stream<Item = watches::Touched<Lease>> + Send,
+    mark: watch::Sender<()>,
+) {
+    let marks = changes.predicate_filter(predicates::labels, Default::default());
+    let mut marks = std::pin::pin!(marks);
+    while let Some(change) = marks.next().await {
+        match change {
+            Ok(_) => mark.send_replace(()),
+            Err(error) => {
+                tracing::warn!(error = crate::text::chain(&error), "the watch on Leases failed; it is tried again");
+            }
+        }
+    }
+}
+
+async fn run_scope(parts: Arc<Parts>, scope: Scope) {
+    // Who is alive decides whose turn it is: begin when that is known.
+    if parts.leases.wait_until_ready().await.is_err() {
+        return;
+    }
+    let ready = parts.ground.readiness.part("caches");
+    let marks = stream::unfold(parts.marks.clone(), async |mut marks| {
+        marks.changed().await.ok().map(|()| ((), marks))
+    });
+    let client = parts.ground.connection.client.clone();
+    let builder = Arc::clone(&parts);
+    let context = |caches: Caches| {
+        let context = Arc::new(builder.context(caches));
+        let wait = Arc::clone(&context);
+        tokio::spawn(async move {
+            if wait.caches.wait_until_ready().await {
+                ready.ready();
+            }
+        });
+        context
+    };
+    worker::run(&client, &scope, marks, context, parts.stop.clone()).await;
+}
+
+impl Parts {
+    fn context(&self, caches: Caches) -> Context {
+        let namespace = self.settings.lease_namespace.clone();
+        let me = self.instance.owner().clone();
+        let workers = WorkerCache::new(caches.workers.clone());
+        self.ground.metrics.count_workers_with(Arc::new(workers.clone()));
+        Context {
+            caches,
+            workers,
+            lifecycle: self.lifecycle.clone(),
+            children: Children::new(self.lifecycle.clone()),
+            clock: self.ground.connection.clock.clone(),
+            peers: Peers::new(me, namespace, self.leases.clone()),
+            protocol: Arc::new(PodReadiness),
+            observer: self.observer.clone(),
+            requeue: Requeue::default(),
+            concurrency: u16::try_from(self.settings.concurrency.get()).unwrap_or(u16::MAX),
+        }
+    }
+}
+
+/// Marks dead instances, a few looks a lease time.
+async fn expire(parts: Arc<Parts>) {
+    let mut expiry = Expiry::new(parts.ground.connection.clone(), Arc::clone(&parts.instance));
+    let mut ticks = tokio::time::interval(parts.settings.lease.renew / 2);
+    loop {
+        ticks.tick().await;
+        expiry.tick(&parts.leases.state()).await;
+    }
+}
+
+/// Announces that we leave, and waits until the others have adopted what we hold.
+async fn hand_over(parts: &Parts) {
+    parts.instance.start_draining();
+    let peers = Peers::new(
+        parts.instance.owner().clone(),
+        parts.settings.lease_namespace.clone(),
+        parts.leases.clone(),
+    );
+    if !peers.has_successor() {
+        tracing::info!("no other controller lives: the next one adopts what this one held");
+        return;
+    }
+    let mut office = parts.instance.office();
+    let handed_over = async {
+        let mut left = parts.lifecycle.holds();
+        while *left.borrow_and_update() > 0 {
+            if left.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = handed_over => tracing::info!("everything is handed over"),
+        () = tokio::time::sleep(parts.settings.shutdown_grace) => {
+            tracing::warn!("the time to hand over is up; the others adopt the rest");
+        }
+        _ = office.wait_for(|office| *office == Office::Over) => {}
+    }
+}
+
+impl From<LeaseTimes> for InstanceSettings {
+    fn from(times: LeaseTimes) -> Self {
+        Self { renew: times.renew, pause: times.pause, expire: times.expire }
+    }
+}
