@@ -95,16 +95,16 @@ struct LogArgs {
 #[command(next_help_heading = "Leases of instances")]
 struct LeaseArgs {
     /// From one renewal of the own Lease to the next
-    #[arg(long, env = "DUCKWORKER_LEASE_RENEW", default_value = "5s", value_parser = time)]
-    lease_renew: Duration,
+    #[arg(long = "lease-renew", env = "DUCKWORKER_LEASE_RENEW", default_value = "5s", value_parser = time)]
+    renew: Duration,
 
     /// Stop acting when the own Lease could not be renewed for so long
-    #[arg(long, env = "DUCKWORKER_LEASE_PAUSE", default_value = "15s", value_parser = time)]
-    lease_pause: Duration,
+    #[arg(long = "lease-pause", env = "DUCKWORKER_LEASE_PAUSE", default_value = "15s", value_parser = time)]
+    pause: Duration,
 
     /// Believe an instance dead when its Lease was not renewed for so long
-    #[arg(long, env = "DUCKWORKER_LEASE_EXPIRE", default_value = "20s", value_parser = time)]
-    lease_expire: Duration,
+    #[arg(long = "lease-expire", env = "DUCKWORKER_LEASE_EXPIRE", default_value = "20s", value_parser = time)]
+    expire: Duration,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -175,9 +175,9 @@ impl LogArgs {
 impl LeaseArgs {
     const fn settings(&self) -> LeaseTimes {
         LeaseTimes {
-            renew: self.lease_renew,
-            pause: self.lease_pause,
-            expire: self.lease_expire,
+            renew: self.renew,
+            pause: self.pause,
+            expire: self.expire,
         }
     }
 }

@@ -2,7 +2,7 @@ use clap::CommandFactory;
 
 use super::*;
 
-/// The settings, or the sentence that refuses them. Ends flags that tests must not inherit.
+/// The settings that these flags make, or the sentence that refuses them.
 fn settings(flags: &[&str]) -> Result<Settings, String> {
     let words = ["duckworker", "controller", "--lease-namespace", "system"];
     let args = Args::try_parse_from(words.iter().chain(flags)).map_err(|e| e.to_string())?;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use duckworker::args::{Args, Command};
+use duckworker::args::{Args, Command, ControllerArgs};
 use duckworker::observe::logs;
 
 #[tokio::main]
@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn start(args: duckworker::args::ControllerArgs) -> anyhow::Result<()> {
+async fn start(args: ControllerArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
     logs::init(&settings.log)?;
     duckworker::run(settings).await

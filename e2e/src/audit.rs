@@ -24,7 +24,10 @@ use tokio::sync::mpsc;
 use crate::wait::PATIENCE;
 
 /// How soon the watching thread notices that nobody listens any more.
-const LISTENER_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+const LISTENER_CHECK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 200_000_000,
+};
 
 /// The audit log of one API server.
 #[derive(Clone, Debug)]
@@ -82,12 +85,18 @@ impl AuditLog {
                 if condition(&events) {
                     return anyhow::Ok(events);
                 }
-                changes.recv().await.context("the audit log cannot be watched")?;
+                changes
+                    .recv()
+                    .await
+                    .context("the audit log cannot be watched")?;
             }
         };
         match tokio::time::timeout(PATIENCE, seen).await {
             Ok(events) => events,
-            Err(_) => bail!("the audit log does not show {what} after {} s", PATIENCE.as_secs()),
+            Err(_) => bail!(
+                "the audit log does not show {what} after {} s",
+                PATIENCE.as_secs()
+            ),
         }
     }
 
@@ -102,7 +111,9 @@ impl AuditLog {
             .with_context(|| format!("cannot watch {}", self.path.display()))?;
         // One place is enough: a reader reads all that is new.
         let (sender, receiver) = mpsc::channel(1);
-        thread::Builder::new().name("audit".into()).spawn(move || watch(&changes, &sender))?;
+        thread::Builder::new()
+            .name("audit".into())
+            .spawn(move || watch(&changes, &sender))?;
         Ok(receiver)
     }
 }
@@ -165,7 +176,9 @@ impl AuditEvent {
 
     /// The resource with its subresource, such as `pods` or `pods/status`; empty for other paths.
     pub fn resource(&self) -> String {
-        let Some(object) = &self.object_ref else { return String::new() };
+        let Some(object) = &self.object_ref else {
+            return String::new();
+        };
         match object.subresource.as_str() {
             "" => object.resource.clone(),
             subresource => format!("{}/{subresource}", object.resource),
@@ -174,7 +187,9 @@ impl AuditEvent {
 
     /// The namespace of the object; empty if it has none.
     pub fn namespace(&self) -> &str {
-        self.object_ref.as_ref().map_or("", |object| &object.namespace)
+        self.object_ref
+            .as_ref()
+            .map_or("", |object| &object.namespace)
     }
 
     /// The name of the object; empty for lists, and for objects named by the server.

@@ -61,7 +61,10 @@ fn build(folder: &Path, binary: &Path) -> Result<()> {
     let _ = progress.join();
     let output = output.context("cannot run `go build`")?;
     if !output.status.success() {
-        bail!("`go build` in {SOURCES} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "`go build` in {SOURCES} failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     // `kubectl` is a part of the binary as well; a link of that name makes it usable in a shell.
     let kubectl = folder.join("kubectl");
@@ -69,7 +72,10 @@ fn build(folder: &Path, binary: &Path) -> Result<()> {
         std::os::unix::fs::symlink("duckcluster", kubectl)?;
     }
     fs::rename(&unfinished, binary)?;
-    eprintln!("The embedded cluster is built ({} s).", started.elapsed().as_secs());
+    eprintln!(
+        "The embedded cluster is built ({} s).",
+        started.elapsed().as_secs()
+    );
     Ok(())
 }
 
@@ -82,7 +88,14 @@ fn go_build(version: &str, output: &Path) -> Command {
     );
     let mut command = Command::new("go");
     command
-        .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &flags, "-o"])
+        .args([
+            "build",
+            "-trimpath",
+            "-buildvcs=false",
+            "-ldflags",
+            &flags,
+            "-o",
+        ])
         .arg(output)
         .arg(".")
         .current_dir(SOURCES)
@@ -104,16 +117,25 @@ fn kubernetes_version() -> Result<String> {
 /// `v1.36.3` → (`1`, `36`).
 fn major_and_minor(version: &str) -> (&str, &str) {
     let mut parts = version.trim_start_matches('v').split('.');
-    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+    (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    )
 }
 
 fn go_version() -> Result<String> {
-    let output = Command::new("go").args(["env", "GOVERSION"]).current_dir(SOURCES).output();
+    let output = Command::new("go")
+        .args(["env", "GOVERSION"])
+        .current_dir(SOURCES)
+        .output();
     match output {
         Ok(output) if output.status.success() => {
             Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         }
-        Ok(output) => bail!("`go env` failed: {}", String::from_utf8_lossy(&output.stderr)),
+        Ok(output) => bail!(
+            "`go env` failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ),
         Err(error) => Err(error).context(
             "the embedded cluster is built with Go: cannot run `go`. Install Go 1.26 or later",
         ),
@@ -159,5 +181,10 @@ fn digest(files: &[PathBuf], go: &str) -> Result<String> {
         hash.update(content.len().to_le_bytes());
         hash.update(content);
     }
-    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }

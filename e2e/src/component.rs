@@ -47,12 +47,19 @@ impl Running {
         let pid = child.id();
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
         let (end, ended) = watch::channel(false);
-        let waiter = thread::Builder::new().name(format!("wait-{pid}")).spawn(move || {
-            let status = child.wait();
-            end.send_replace(true);
-            status
-        })?;
-        Ok(Self { pid, pidfd, ended, waiter })
+        let waiter = thread::Builder::new()
+            .name(format!("wait-{pid}"))
+            .spawn(move || {
+                let status = child.wait();
+                end.send_replace(true);
+                status
+            })?;
+        Ok(Self {
+            pid,
+            pidfd,
+            ended,
+            waiter,
+        })
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
@@ -61,7 +68,10 @@ impl Running {
 
     /// Waits until the process has ended.
     fn wait(self) -> Result<ExitStatus> {
-        let status = self.waiter.join().map_err(|_| anyhow!("the waiting thread panicked"))?;
+        let status = self
+            .waiter
+            .join()
+            .map_err(|_| anyhow!("the waiting thread panicked"))?;
         Ok(status?)
     }
 }
@@ -149,10 +159,14 @@ impl Component {
 
     /// Ends the process at once (SIGKILL), as a crash does. Nothing happens if it is not running.
     pub fn kill(&self) -> Result<()> {
-        let Some(running) = self.lock().take() else { return Ok(()) };
+        let Some(running) = self.lock().take() else {
+            return Ok(());
+        };
         // It may have ended by itself just now.
         let _ = running.signal(Signal::KILL);
-        running.wait().with_context(|| format!("cannot await the end of {}", self.name))?;
+        running
+            .wait()
+            .with_context(|| format!("cannot await the end of {}", self.name))?;
         Ok(())
     }
 
@@ -161,7 +175,9 @@ impl Component {
     pub async fn stop(&self, grace: Duration) -> Result<bool> {
         self.signal(Signal::TERM)?;
         let ended = tokio::time::timeout(grace, self.exited()).await.is_ok();
-        let Some(running) = self.lock().take() else { return Ok(false) };
+        let Some(running) = self.lock().take() else {
+            return Ok(false);
+        };
         if !ended {
             let _ = running.signal(Signal::KILL);
         }
@@ -196,7 +212,9 @@ impl Component {
 
     fn signal(&self, signal: Signal) -> Result<()> {
         let running = self.lock();
-        let running = running.as_ref().with_context(|| format!("{} is not running", self.name))?;
+        let running = running
+            .as_ref()
+            .with_context(|| format!("{} is not running", self.name))?;
         running
             .signal(signal)
             .with_context(|| format!("cannot signal {}", self.name))

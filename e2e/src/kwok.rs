@@ -51,11 +51,31 @@ pub(crate) fn config() -> String {
         options(),
         stage("Node", NODE_NEXT_STEP, "ready", None, status(NODE_READY)),
         stage("Pod", NEXT_STEP, "wait", None, status(POD_WAITING)),
-        stage("Pod", NEXT_STEP, "run", Some(annotation::START_DELAY), status(POD_RUNNING)),
-        stage("Pod", NEXT_STEP, "crash", Some(annotation::CRASH_AFTER), status(POD_CRASHED)),
-        stage("Pod", NEXT_STEP, "delete", Some(annotation::STOP_DELAY), json!({"delete": true})),
+        stage(
+            "Pod",
+            NEXT_STEP,
+            "run",
+            Some(annotation::START_DELAY),
+            status(POD_RUNNING),
+        ),
+        stage(
+            "Pod",
+            NEXT_STEP,
+            "crash",
+            Some(annotation::CRASH_AFTER),
+            status(POD_CRASHED),
+        ),
+        stage(
+            "Pod",
+            NEXT_STEP,
+            "delete",
+            Some(annotation::STOP_DELAY),
+            json!({"delete": true}),
+        ),
     ];
-    documents.map(|document| document.to_string()).join("\n---\n")
+    documents
+        .map(|document| document.to_string())
+        .join("\n---\n")
 }
 
 const NODE_READY: &str = include_str!("../stages/node-ready.yaml.tmpl");

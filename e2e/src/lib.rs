@@ -25,6 +25,8 @@ mod component;
 mod controller;
 mod fault;
 mod identity;
+pub mod in_process;
+pub mod install;
 mod kubectl;
 mod kwok;
 mod layout;
@@ -39,6 +41,7 @@ mod service_account;
 mod spawner;
 mod state;
 mod wait;
+pub mod worker;
 
 pub use audit::{AuditEvent, AuditLog, AuditMark, AuditObject, AuditResponse, AuditUser};
 pub use binary::duckcluster;

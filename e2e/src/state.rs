@@ -27,7 +27,10 @@ impl StateFolder {
     pub(crate) fn create(duckcluster: &Path) -> Result<Self> {
         let root = root();
         // Access tokens lie in there.
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&root)?;
         // Between its creation and its locking a folder looks abandoned.
         let guard = File::create(root.join(LOCK))?;
         guard.lock()?;
@@ -37,7 +40,11 @@ impl StateFolder {
         let lock = File::create(path.join(LOCK))?;
         lock.lock()?;
         let sweeper = sweeper(duckcluster, &path)?;
-        Ok(Self { path, sweeper: Some(sweeper), _lock: lock })
+        Ok(Self {
+            path,
+            sweeper: Some(sweeper),
+            _lock: lock,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -63,12 +70,19 @@ impl Drop for StateFolder {
 /// Starts the child that removes the folder when this process is gone or drops the pipe.
 fn sweeper(duckcluster: &Path, path: &Path) -> Result<(ChildStdin, Child)> {
     let mut command = Command::new(duckcluster);
-    command.arg("sweep").arg(path).stdin(Stdio::piped()).stdout(Stdio::null());
+    command
+        .arg("sweep")
+        .arg(path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
     // The one child that is not tied to this process: it acts when the process has ended.
     let mut child = command
         .spawn()
         .with_context(|| format!("cannot start {} sweep", duckcluster.display()))?;
-    let stdin = child.stdin.take().context("the sweeper has no standard input")?;
+    let stdin = child
+        .stdin
+        .take()
+        .context("the sweeper has no standard input")?;
     Ok((stdin, child))
 }
 
@@ -76,7 +90,11 @@ fn sweeper(duckcluster: &Path, path: &Path) -> Result<(ChildStdin, Child)> {
 fn root() -> PathBuf {
     let memory = Path::new("/dev/shm");
     let roomy = statvfs(memory).is_ok_and(|fs| fs.f_bavail * fs.f_frsize >= ROOM_BYTES);
-    let base = if roomy && writable(memory) { memory.to_owned() } else { std::env::temp_dir() };
+    let base = if roomy && writable(memory) {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    };
     base.join(format!("duckworker-{}", getuid().as_raw()))
 }
 
@@ -86,8 +104,14 @@ fn writable(path: &Path) -> bool {
 
 /// Removes the folders whose lock nobody holds. Failures do not matter: the next start tries again.
 fn remove_abandoned(root: &Path) {
-    let Ok(entries) = fs::read_dir(root) else { return };
-    for folder in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+    let Ok(entries) = fs::read_dir(root) else {
+        return;
+    };
+    for folder in entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+    {
         let in_use = match File::open(folder.join(LOCK)) {
             Ok(lock) => matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
             Err(_) => false,

@@ -24,7 +24,13 @@ pub trait Watchable:
 }
 
 impl<K> Watchable for K where
-    K: Resource<DynamicType: Default> + Clone + DeserializeOwned + Serialize + Debug + Send + 'static
+    K: Resource<DynamicType: Default>
+        + Clone
+        + DeserializeOwned
+        + Serialize
+        + Debug
+        + Send
+        + 'static
 {
 }
 
@@ -64,9 +70,12 @@ pub async fn await_object<K: Watchable>(
 pub async fn await_gone<K: Watchable>(api: &Api<K>, object: &K) -> Result<()> {
     let (name, uid) = (object.name_any(), object.uid());
     let what = format!("gone (uid {})", uid.as_deref().unwrap_or("unknown"));
-    await_list(api, &watcher::Config::default().fields(&format!("metadata.name={name}")), &what, {
-        |objects| objects.iter().all(|object| object.uid() != uid)
-    })
+    await_list(
+        api,
+        &watcher::Config::default().fields(&format!("metadata.name={name}")),
+        &what,
+        { |objects| objects.iter().all(|object| object.uid() != uid) },
+    )
     .await?;
     Ok(())
 }
@@ -135,15 +144,23 @@ fn record<K: Resource>(
 
 /// Whether a pod serves.
 pub fn pod_is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
     conditions.is_some_and(|conditions| {
-        conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        conditions
+            .iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
     })
 }
 
 /// The phase of a pod, such as `Running`.
 pub fn pod_phase(pod: &Pod) -> &str {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
     phase.unwrap_or("unknown")
 }
 
@@ -154,11 +171,18 @@ async fn within<T>(limit: Duration, future: impl Future<Output = Option<T>>) -> 
 /// Name, version and status of an object; never its content, which may be secret.
 fn show<K: Watchable>(object: &K) -> String {
     let value = serde_json::to_value(object).unwrap_or_default();
-    let deleted = if object.meta().deletion_timestamp.is_some() { ", being deleted" } else { "" };
+    let deleted = if object.meta().deletion_timestamp.is_some() {
+        ", being deleted"
+    } else {
+        ""
+    };
     format!(
         "{} (version {}{deleted}) {}",
         object.name_any(),
         object.resource_version().unwrap_or_default(),
-        value.get("status").map(ToString::to_string).unwrap_or_default(),
+        value
+            .get("status")
+            .map(ToString::to_string)
+            .unwrap_or_default(),
     )
 }

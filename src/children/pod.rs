@@ -14,14 +14,13 @@ use serde_json::{Value, json};
 use super::json::{Object, where_silent};
 use super::{BuildError, identity, pod_access, pod_security};
 
-/// Builds the pod of a worker: its template, and what Section "A worker's life" of the design
-/// adds to it.
+/// Builds the pod of a worker: its template; its uid, token, certificate and port; a life that is
+/// never restarted in place; and what the restricted Pod Security profile asks for.
 ///
 /// It works on the template's JSON, so that fields newer than our types reach the API server;
-/// hence the untyped result, which is created through `Api<DynamicObject>` of
-/// [`resource`].
+/// hence the untyped result, which is created through an `Api<DynamicObject>` of [`resource`].
 ///
-/// The template must be whole: a cache that trims it cannot be built from.
+/// The template must be whole: a worker from a cache that trims it has lost what to build.
 ///
 /// # Errors
 /// [`BuildError`] says what in the template is in the way.

@@ -6,6 +6,11 @@
 //! | [`worker`] | the `DuckWorker` kind, its wire types |
 //! | [`parse`] | wire → core: refuses what this version cannot understand |
 //! | [`wire`] | core → wire: keeps what this version does not know |
+//! | [`cel`] | the rules that the API server enforces on a worker, made from the table |
+//! | [`crd`] | the CRD as it is written to `crds/` |
+//! | [`policies`] | what the API server enforces about who writes |
+//! | [`samples`] | workers to start from |
+//! | [`generated`] | the files that are made of all that |
 //! | [`template`] | a pod template kept as JSON, so that newer fields survive |
 //! | [`owned`] | whose a pod or a secret is |
 //! | [`labels`] | every label, annotation, variable and finalizer of ours |
@@ -16,6 +21,7 @@ pub mod generated;
 pub mod labels;
 pub mod owned;
 pub mod parse;
+pub mod policies;
 pub mod samples;
 pub mod template;
 pub mod wire;

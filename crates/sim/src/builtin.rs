@@ -30,7 +30,7 @@ fn prepare_pod(pod: &mut Value) {
     ] {
         spec.entry(field).or_insert(default);
     }
-    *meta::field(pod, "status") = meta::map(&mut json!({ "phase": "Pending" })).clone();
+    meta::map(pod).insert("status".into(), json!({ "phase": "Pending" }));
 }
 
 fn prepare_secret(secret: &mut Value) {

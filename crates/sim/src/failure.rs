@@ -144,7 +144,7 @@ fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-const fn type_of(value: &Value) -> &'static str {
+fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

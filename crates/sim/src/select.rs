@@ -100,30 +100,24 @@ fn label(text: &str) -> Result<Expression, Failure> {
 }
 
 fn field(kind: &Kind, text: &str) -> Result<(String, bool, String), Failure> {
-    let (path, equal, value) = match text.split_once("!=") {
-        Some((path, value)) => (path, false, value),
-        None => {
-            let pair = text.split_once("==").or_else(|| text.split_once('='));
-            let (path, value) = pair.ok_or_else(|| unreadable(text))?;
-            (path, true, value)
-        }
-    };
+    let unequal = text.split_once("!=");
+    let pair = unequal
+        .or_else(|| text.split_once("=="))
+        .or_else(|| text.split_once('='));
+    let (path, value) = pair.ok_or_else(|| unreadable(text))?;
     let known = match path {
         "metadata.name" | "metadata.namespace" => true,
         "spec.nodeName" | "status.phase" | "spec.restartPolicy" => kind.plural == "pods",
         "type" => kind.plural == "secrets",
-        _ => false,
+        _ => kind.selectable.iter().any(|selectable| selectable == path),
     };
-    if known {
-        Ok((
-            format!("/{}", path.replace('.', "/")),
-            equal,
-            value.trim().to_owned(),
-        ))
-    } else {
-        let why = format!("field label not supported: {path}");
-        Err(Failure::bad_request(why))
+    if !known {
+        return Err(Failure::bad_request(format!(
+            "field label not supported: {path}"
+        )));
     }
+    let pointer = format!("/{}", path.replace('.', "/"));
+    Ok((pointer, unequal.is_none(), value.trim().to_owned()))
 }
 
 fn unreadable(text: &str) -> Failure {

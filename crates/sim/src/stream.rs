@@ -22,7 +22,7 @@ use crate::watch::Subscription;
 pub type StreamBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// How often a quiet watch says how far it got.
-const BOOKMARK: Duration = Duration::from_secs(60);
+const BOOKMARK: Duration = Duration::from_mins(1);
 
 struct Follower {
     core: Arc<Core>,

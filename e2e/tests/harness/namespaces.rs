@@ -16,7 +16,9 @@ async fn a_namespace_bears_the_name_of_its_test() -> Result<()> {
     let name = cluster
         .with_namespace("Some_Test::name", async |ns| {
             let namespace = ns.cluster_api::<Namespace>().get(&ns.name).await?;
-            ensure!(namespace.labels().get(TEST_LABEL).map(String::as_str) == Some("some-test--name"));
+            ensure!(
+                namespace.labels().get(TEST_LABEL).map(String::as_str) == Some("some-test--name")
+            );
             Ok(ns.name.clone())
         })
         .await?;
@@ -58,7 +60,12 @@ async fn a_namespace_can_be_seen_gone() -> Result<()> {
     let ns = cluster.create_namespace("gone").await?;
     ns.create::<Pod>(pod("inhabitant", &[])).await?;
     ns.delete_and_wait().await?;
-    ensure!(ns.cluster_api::<Namespace>().get_opt(&ns.name).await?.is_none());
+    ensure!(
+        ns.cluster_api::<Namespace>()
+            .get_opt(&ns.name)
+            .await?
+            .is_none()
+    );
     Ok(())
 }
 
@@ -67,7 +74,9 @@ async fn await_deletion(cluster: &Cluster, name: &str) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(cluster.client()?);
     if namespaces.get_opt(name).await?.is_some() {
         let deleted = |namespace: &Namespace| namespace.metadata.deletion_timestamp.is_some();
-        await_object(&namespaces, name, "being deleted", deleted).await.context("left behind")?;
+        await_object(&namespaces, name, "being deleted", deleted)
+            .await
+            .context("left behind")?;
     }
     Ok(())
 }

@@ -7,6 +7,10 @@ use serde_json::Value;
 
 /// One node of a schema.
 #[derive(Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "the schema has these switches"
+)]
 pub struct Node {
     /// `object`, `string`, …; empty where any is fine.
     pub kind: String,
@@ -17,11 +21,11 @@ pub struct Node {
     /// Unknown fields are kept.
     pub open: bool,
     /// The known fields.
-    pub properties: BTreeMap<String, Node>,
+    pub properties: BTreeMap<String, Self>,
     /// The values of a map.
-    pub additional: Option<Box<Node>>,
+    pub additional: Option<Box<Self>>,
     /// The items of a list.
-    pub items: Option<Box<Node>>,
+    pub items: Option<Box<Self>>,
     /// The fields that must be there.
     pub required: Vec<String>,
     /// Filled in where the field is missing.

@@ -1,6 +1,8 @@
 //! The CEL rules of a CRD, evaluated by kube's own implementation of them.
 
-use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, compile_schema};
+use kube::core::cel::{
+    CompiledSchema, ErrorKind, ValidationError, ValidationErrors, Validator, compile_schema,
+};
 use serde_json::Value;
 
 use crate::failure::Cause;
@@ -38,7 +40,7 @@ impl Rules {
         let verdict = VALIDATOR.with(|v| v.validate_compiled(&self.compiled, new, old));
         let broken = verdict
             .err()
-            .map(|errors| errors.into_vec())
+            .map(ValidationErrors::into_vec)
             .unwrap_or_default();
         let mut causes: Vec<Cause> = broken.iter().map(cause).collect();
         causes.sort();

@@ -135,6 +135,7 @@ pub fn all() -> impl Iterator<Item = Kind> {
             kind: kind.to_owned(),
             namespaced,
             rules,
+            selectable: Vec::new(),
             schema: None,
         })
 }

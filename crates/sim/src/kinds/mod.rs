@@ -25,6 +25,8 @@ pub struct Kind {
     pub namespaced: bool,
     /// How the server treats it.
     pub rules: Rules,
+    /// The fields beside name and namespace that field selectors may name.
+    pub selectable: Vec<String>,
     /// The schema and the rules of a custom resource.
     pub schema: Option<CustomSchema>,
 }

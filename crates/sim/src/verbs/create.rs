@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Reply, Server, Target};
-use crate::admission::metadata;
+use crate::admission::{CustomSchema, metadata};
 use crate::builtin;
 use crate::failure::{Cause, Failure};
 use crate::meta;
@@ -55,7 +55,7 @@ impl Server {
             return Err(Failure::already_exists(kind, &key.1));
         }
         let default = kind.schema.as_ref().filter(|_| kind.rules.status);
-        let default = default.and_then(|schema| schema.default_status());
+        let default = default.and_then(CustomSchema::default_status);
         let undefaulted = default.is_some();
         if let Some(status) = default {
             meta::map(&mut object).insert("status".to_owned(), status);

@@ -168,18 +168,13 @@ impl Server {
         let finalizers = propagate(meta::finalizers(&old), options.propagation.as_deref());
         meta::set_finalizers(&mut new, &finalizers);
         let now = self.clock.now();
-        let remaining = match grace {
-            Grace::Set(seconds) => {
-                set_deadline(&mut new, &old, seconds, now);
-                seconds
-            }
-            _ => {
-                if !finalizers.is_empty() {
-                    mark(&mut new, now);
-                }
-                0
-            }
-        };
+        let mut remaining = 0;
+        if let Grace::Set(seconds) = grace {
+            set_deadline(&mut new, &old, seconds, now);
+            remaining = seconds;
+        } else if !finalizers.is_empty() {
+            mark(&mut new, now);
+        }
         let stamp = self.stamp(&target.by);
         let written = if new == *old {
             old
@@ -236,23 +231,22 @@ fn grace(old: &Value, asked: Option<i64>) -> Grace {
 /// Sets or shortens the time at which the object may be removed.
 fn set_deadline(new: &mut Value, old: &Value, seconds: i64, now: Timestamp) {
     let before = meta::text(old, "deletionTimestamp").and_then(|at| at.parse::<Timestamp>().ok());
-    let start = match before {
-        Some(deadline) => {
-            let grace = meta::number(old, "deletionGracePeriodSeconds").unwrap_or(0);
-            deadline
-                .checked_sub(SignedDuration::from_secs(grace))
-                .unwrap_or(now)
-        }
-        None => {
-            count_deletion(new);
-            now
-        }
-    };
+    if before.is_none() {
+        count_deletion(new);
+    }
+    let grace = SignedDuration::from_secs(number_or_zero(old, "deletionGracePeriodSeconds"));
+    let start = before
+        .and_then(|deadline| deadline.checked_sub(grace).ok())
+        .unwrap_or(now);
     let deadline = start
         .checked_add(SignedDuration::from_secs(seconds))
         .unwrap_or(now);
     meta::set(new, "deletionTimestamp", clock::stamp(deadline));
     meta::set(new, "deletionGracePeriodSeconds", seconds);
+}
+
+fn number_or_zero(object: &Value, field: &str) -> i64 {
+    meta::number(object, field).unwrap_or(0)
 }
 
 /// Marks an object that only finalizers keep.

@@ -1,0 +1,28 @@
+//! The caller's identity: `<pod name>.<first 8 of the pod's uid>.<incarnation>` for a token that is
+//! bound to a pod, `user:<name>:<incarnation>` for everybody else. The API server vouches for all
+//! of it but the incarnation, which the process chooses anew at each start.
+
+const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
+const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
+
+/// The variable that holds what the caller's identities start with.
+pub(super) const VARIABLE: &str = "caller";
+
+/// The expression of [`VARIABLE`].
+pub(super) fn prefix() -> String {
+    let extra = "request.userInfo.extra";
+    format!(
+        "has({extra}) && '{POD_NAME}' in {extra} && '{POD_UID}' in {extra} \
+         ? {extra}['{POD_NAME}'][0] + '.' + {extra}['{POD_UID}'][0].substring(0, 8) + '.' \
+         : 'user:' + request.userInfo.username + ':'"
+    )
+}
+
+/// The expression that says whether `identity` is one of the caller's. An incarnation holds
+/// neither dot nor colon, so that no name can be stretched into another.
+pub(super) fn is(identity: &str) -> String {
+    format!(
+        "({identity}.startsWith(variables.{VARIABLE}) \
+         && {identity}.substring(size(variables.{VARIABLE})).matches('^[A-Za-z0-9_-]+$'))"
+    )
+}
