@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::observe::logs::{LogFormat, LogSettings};
-use crate::settings::{JanitorTimes, LeaseTimes, Scope, Settings, SettingsError};
+use crate::settings::{Election, JanitorTimes, LeaseTimes, Scope, Settings, SettingsError};
 
 /// Runs fleets of DuckDB workers on Kubernetes.
 #[derive(Debug, Parser)]
@@ -30,21 +30,11 @@ pub enum Command {
 #[derive(Debug, ClapArgs)]
 pub struct ControllerArgs {
     /// Look after this namespace only; may be given several times. All namespaces if not given
-    #[arg(
-        long,
-        env = "DUCKWORKER_NAMESPACE",
-        value_delimiter = ',',
-        value_name = "NAME"
-    )]
+    #[arg(long, env = "DUCKWORKER_NAMESPACE", value_delimiter = ',', value_name = "NAME")]
     namespace: Vec<String>,
 
     /// The namespace that holds the Leases of all instances
-    #[arg(
-        long,
-        env = "POD_NAMESPACE",
-        default_value = "duckworker-system",
-        value_name = "NAME"
-    )]
+    #[arg(long, env = "POD_NAMESPACE", default_value = "duckworker-system", value_name = "NAME")]
     lease_namespace: String,
 
     /// Where /livez, /readyz and /metrics are served; port 0 takes a free one
@@ -52,12 +42,7 @@ pub struct ControllerArgs {
     admin_address: SocketAddr,
 
     /// How many objects are worked on at once
-    #[arg(
-        long,
-        env = "DUCKWORKER_CONCURRENCY",
-        default_value = "32",
-        value_name = "N"
-    )]
+    #[arg(long, env = "DUCKWORKER_CONCURRENCY", default_value = "32", value_name = "N")]
     concurrency: NonZeroUsize,
 
     /// How long to wait, when told to stop, until peers have taken over the workers
@@ -82,12 +67,7 @@ struct LogArgs {
     log_format: LogFormat,
 
     /// What is logged: a level, and levels of single parts
-    #[arg(
-        long,
-        env = "DUCKWORKER_LOG",
-        default_value = "info",
-        value_name = "DIRECTIVES"
-    )]
+    #[arg(long, env = "DUCKWORKER_LOG", default_value = "info", value_name = "DIRECTIVES")]
     log_filter: String,
 }
 
@@ -110,6 +90,10 @@ struct LeaseArgs {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Janitor")]
 struct JanitorArgs {
+    /// Whether one instance at a time cleans up, or all at once
+    #[arg(long, env = "DUCKWORKER_JANITOR_ELECTION", value_enum, default_value_t)]
+    janitor_election: Election,
+
     /// From one look at everything to the next
     #[arg(long, env = "DUCKWORKER_JANITOR_INTERVAL", default_value = "5s", value_parser = time)]
     janitor_interval: Duration,
@@ -141,6 +125,10 @@ struct JanitorArgs {
     /// How long a worker or an instance may drain; there is no "for ever"
     #[arg(long, env = "DUCKWORKER_DRAINING_LIMIT", default_value = "2h", value_parser = time)]
     draining_limit: Duration,
+
+    /// How long the Lease of a dead instance stays readable
+    #[arg(long, env = "DUCKWORKER_INSTANCE_RETENTION", default_value = "1h", value_parser = time)]
+    instance_retention: Duration,
 }
 
 impl ControllerArgs {
@@ -165,26 +153,20 @@ impl ControllerArgs {
 
 impl LogArgs {
     fn settings(self) -> LogSettings {
-        LogSettings {
-            format: self.log_format,
-            filter: self.log_filter,
-        }
+        LogSettings { format: self.log_format, filter: self.log_filter }
     }
 }
 
 impl LeaseArgs {
     const fn settings(&self) -> LeaseTimes {
-        LeaseTimes {
-            renew: self.renew,
-            pause: self.pause,
-            expire: self.expire,
-        }
+        LeaseTimes { renew: self.renew, pause: self.pause, expire: self.expire }
     }
 }
 
 impl JanitorArgs {
     const fn settings(&self) -> JanitorTimes {
         JanitorTimes {
+            election: self.janitor_election,
             interval: self.janitor_interval,
             step_deadline: self.janitor_step_deadline,
             orphan_grace: self.orphan_grace,
@@ -193,6 +175,7 @@ impl JanitorArgs {
             stuck_activating: self.stuck_activating,
             stuck_margin: self.stuck_margin,
             draining_limit: self.draining_limit,
+            instance_retention: self.instance_retention,
         }
     }
 }
@@ -202,11 +185,7 @@ fn scope(mut namespaces: Vec<String>) -> Scope {
     namespaces.retain(|name| !name.is_empty());
     namespaces.sort();
     namespaces.dedup();
-    if namespaces.is_empty() {
-        Scope::Cluster
-    } else {
-        Scope::Namespaces(namespaces)
-    }
+    if namespaces.is_empty() { Scope::Cluster } else { Scope::Namespaces(namespaces) }
 }
 
 /// `5s`, `2min`, `1h 30m`, or ISO 8601's `PT5S`.

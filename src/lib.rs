@@ -8,6 +8,7 @@
 //! | [`operate`] | one instance, from registration to hand-over |
 //! | [`peers`] | the other instances |
 //! | [`controllers`] | what is watched, and the loop: plan, act, plan again |
+//! | [`janitor`] | what stands about that should not, found and ended |
 //! | [`children`] | pods, secrets, certificates as pure values |
 //! | [`protocol`] | how workers are talked to |
 //! | [`observe`] | logs, metrics, Events, health of the process |
@@ -18,6 +19,7 @@
 pub mod args;
 pub mod children;
 pub mod controllers;
+pub mod janitor;
 pub mod observe;
 pub mod operate;
 pub mod peers;

@@ -4,31 +4,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use duckworker_client::cache::{self, Filled};
 use duckworker_client::instance::{Expiry, Heartbeat, Office};
 use duckworker_client::{
-    Children, Connection, Instance, InstanceSettings, Role, WorkerCache, WorkerLifecycle,
-    WorkerStore,
+    Children, Connection, Instance, InstanceSettings, Role, WorkerLifecycle, WorkerStore,
 };
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::runtime::reflector::Store;
-use kube::runtime::{WatchStreamExt, predicates};
-use tokio::sync::watch;
+use kube::runtime::{PredicateConfig, WatchStreamExt, predicates};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::controllers::requeue::Requeue;
 use crate::controllers::watches::{self, Scope};
-use crate::controllers::worker::context::{Caches, Context};
 use crate::controllers::worker;
+use crate::controllers::worker::context::{Caches, Context};
+use crate::janitor::{self, Elector, Leadership};
+use crate::observe::Observer;
 use crate::observe::events::Events;
 use crate::observe::metrics::Metrics;
 use crate::observe::observer::CountTransitions;
-use crate::observe::readiness::Readiness;
-use crate::observe::Observer;
+use crate::observe::readiness::{Readiness, ReadyPart};
 use crate::peers::Peers;
 use crate::protocol::PodReadiness;
-use crate::settings::{LeaseTimes, Settings};
+use crate::settings::{Election, LeaseTimes, Settings};
 
 /// What an instance runs on: given by the process, or by a test that runs several.
 #[derive(Clone)]
@@ -49,8 +50,13 @@ struct Parts {
     lifecycle: WorkerLifecycle,
     observer: Observer,
     leases: Store<Lease>,
+    leases_filled: Filled,
     marks: watch::Receiver<()>,
+    /// The caches of the scopes that are filled.
+    caches: watch::Sender<Vec<Caches>>,
     stop: CancellationToken,
+    /// Cancelled before `stop`: we are leaving, and clean up no more.
+    leave: CancellationToken,
 }
 
 /// Runs one instance until `stop`, then hands over and leaves.
@@ -63,6 +69,7 @@ pub async fn operate(
     ground: Ground,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let registered = ground.readiness.part("instance");
     let (instance, heartbeat) = Instance::register(
         &ground.connection,
         &settings.lease_namespace,
@@ -79,9 +86,12 @@ pub async fn operate(
     tasks.spawn(named("heartbeat", heartbeat.run()));
     let parts = Arc::new(prepare(settings, ground, instance, &inner, &mut tasks));
     for scope in Vec::<Scope>::from(&parts.settings.scope) {
-        tasks.spawn(named("controller", run_scope(Arc::clone(&parts), scope)));
+        let ready = parts.ground.readiness.part("caches");
+        tasks.spawn(named("controller", run_scope(Arc::clone(&parts), scope, ready)));
     }
-    tasks.spawn(named("expiry", expire(Arc::clone(&parts))));
+    registered.ready();
+    tasks.spawn(named("expiry", until(inner.clone(), expire(Arc::clone(&parts)))));
+    tasks.spawn(named("janitor", clean(Arc::clone(&parts))));
 
     tokio::select! {
         Some(ended) = tasks.join_next() => {
@@ -100,6 +110,11 @@ pub async fn operate(
     Ok(())
 }
 
+/// Runs a task that would go on for ever, until it is told to stop.
+async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {
+    let _ = stop.run_until_cancelled(task).await;
+}
+
 async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
     task.await;
     name
@@ -114,10 +129,13 @@ fn prepare(
 ) -> Parts {
     let (events, writer) = Events::new(ground.connection.client.clone(), instance.owner().as_str());
     tasks.spawn(named("events", writer.run(stop.clone())));
-    let (leases, changes) =
-        watches::leases(&ground.connection.client, &settings.lease_namespace);
     let (mark, marks) = watch::channel(());
-    tasks.spawn(named("lease watch", follow_leases(changes, mark)));
+    let gone = mark.clone();
+    let client = &ground.connection.client;
+    let (leases, changes) = watches::leases(client, &settings.lease_namespace, move || {
+        gone.send_replace(());
+    });
+    tasks.spawn(named("lease watch", until(stop.clone(), follow_leases(changes, mark))));
     let counter = Arc::new(CountTransitions(ground.metrics.transitions.clone()));
     let store = WorkerStore::new(ground.connection.clone());
     let lifecycle = WorkerLifecycle::new(store, Arc::clone(&instance)).observed_by(counter);
@@ -128,9 +146,12 @@ fn prepare(
         instance,
         lifecycle,
         observer,
+        leases_filled: cache::filled(leases.clone()),
         leases,
         marks,
+        caches: watch::Sender::default(),
         stop: stop.clone(),
+        leave: stop.child_token(),
     }
 }
 
@@ -139,47 +160,71 @@ async fn follow_leases(
     changes: impl Stream<Item = watches::Touched<Lease>> + Send,
     mark: watch::Sender<()>,
 ) {
-    let marks = changes.predicate_filter(predicates::labels, Default::default());
+    let marks = changes.predicate_filter(predicates::labels, PredicateConfig::default());
     let mut marks = std::pin::pin!(marks);
     while let Some(change) = marks.next().await {
         match change {
             Ok(_) => mark.send_replace(()),
             Err(error) => {
-                tracing::warn!(error = crate::text::chain(&error), "the watch on Leases failed; it is tried again");
+                tracing::warn!(
+                    error = crate::text::chain(&error),
+                    "the watch on Leases failed; it is tried again"
+                );
             }
         }
     }
 }
 
-async fn run_scope(parts: Arc<Parts>, scope: Scope) {
+async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
     // Who is alive decides whose turn it is: begin when that is known.
-    if parts.leases.wait_until_ready().await.is_err() {
+    if !parts.leases_filled.clone().await {
         return;
     }
-    let ready = parts.ground.readiness.part("caches");
-    let marks = stream::unfold(parts.marks.clone(), async |mut marks| {
-        marks.changed().await.ok().map(|()| ((), marks))
-    });
-    let client = parts.ground.connection.client.clone();
-    let builder = Arc::clone(&parts);
-    let context = |caches: Caches| {
-        let context = Arc::new(builder.context(caches));
-        let wait = Arc::clone(&context);
-        tokio::spawn(async move {
-            if wait.caches.wait_until_ready().await {
-                ready.ready();
-            }
-        });
-        context
+    let (filled, caches) = oneshot::channel();
+    let make_context = |caches: Caches| {
+        // Who waits for them waits below, unless this scope has ended.
+        let _ = filled.send(caches.clone());
+        Arc::new(parts.context(caches))
     };
-    worker::run(&client, &scope, marks, context, parts.stop.clone()).await;
+    let announce = async {
+        if let Ok(caches) = caches.await
+            && caches.wait_until_ready().await
+        {
+            ready.ready();
+            parts.caches.send_modify(|filled| filled.push(caches));
+        }
+        // It is ready for as long as it runs.
+        std::future::pending::<()>().await;
+    };
+    let marks = watches::changes(parts.marks.clone());
+    let client = &parts.ground.connection.client;
+    tokio::select! {
+        () = worker::run(client, &scope, marks, make_context, parts.stop.clone()) => {}
+        () = announce => {}
+    }
 }
 
 impl Parts {
+    fn janitor_tools(&self, caches: Vec<Caches>) -> janitor::Tools {
+        let namespace = self.settings.lease_namespace.clone();
+        janitor::Tools {
+            caches,
+            leases: self.leases.clone(),
+            peers: Peers::new(self.instance.owner().clone(), namespace, self.leases.clone()),
+            lifecycle: self.lifecycle.clone(),
+            children: Children::new(self.lifecycle.clone()),
+            clock: self.ground.connection.clock.clone(),
+            observer: self.observer.clone(),
+            metrics: self.ground.metrics.janitor.clone(),
+            times: self.settings.janitor,
+            concurrency: self.settings.concurrency.get(),
+        }
+    }
+
     fn context(&self, caches: Caches) -> Context {
         let namespace = self.settings.lease_namespace.clone();
         let me = self.instance.owner().clone();
-        let workers = WorkerCache::new(caches.workers.clone());
+        let workers = caches.workers.clone();
         self.ground.metrics.count_workers_with(Arc::new(workers.clone()));
         Context {
             caches,
@@ -198,16 +243,42 @@ impl Parts {
 
 /// Marks dead instances, a few looks a lease time.
 async fn expire(parts: Arc<Parts>) {
-    let mut expiry = Expiry::new(parts.ground.connection.clone(), Arc::clone(&parts.instance));
-    let mut ticks = tokio::time::interval(parts.settings.lease.renew / 2);
-    loop {
-        ticks.tick().await;
-        expiry.tick(&parts.leases.state()).await;
+    let limit = parts.settings.janitor.draining_limit;
+    let (connection, me) = (parts.ground.connection.clone(), Arc::clone(&parts.instance));
+    let expiry = Expiry::new(connection, me, limit);
+    // A look costs no call, and its lag counts twice: to notice the last renewal, and to be due.
+    let (leases, period) = (parts.leases.clone(), parts.settings.lease.renew / 20);
+    let (observer, metrics) = (parts.observer.clone(), parts.ground.metrics.janitor.clone());
+    janitor::instances::expire(expiry, leases, period, observer, metrics).await;
+}
+
+/// Contends for the janitor's Lease, and cleans up while we hold it.
+async fn clean(parts: Arc<Parts>) {
+    let stop = parts.leave.clone();
+    let scopes = Vec::<Scope>::from(&parts.settings.scope).len();
+    let mut filled = parts.caches.subscribe();
+    let all_filled = filled.wait_for(|filled| filled.len() == scopes);
+    let caches = match stop.run_until_cancelled(all_filled).await {
+        Some(Ok(caches)) => caches.clone(),
+        _ => return,
+    };
+    let tools = parts.janitor_tools(caches);
+    if parts.settings.janitor.election == Election::Off {
+        return janitor::run(tools, Leadership::always(), stop).await;
     }
+    let (elector, leadership) = Elector::new(
+        parts.ground.connection.clone(),
+        &parts.settings.lease_namespace,
+        parts.instance.owner().clone(),
+        parts.settings.lease,
+        parts.ground.metrics.janitor.clone(),
+    );
+    tokio::join!(elector.run(stop.clone()), janitor::run(tools, leadership, stop));
 }
 
 /// Announces that we leave, and waits until the others have adopted what we hold.
 async fn hand_over(parts: &Parts) {
+    parts.leave.cancel();
     parts.instance.start_draining();
     let peers = Peers::new(
         parts.instance.owner().clone(),

@@ -67,6 +67,14 @@ impl Peers {
         self.leases.get(&key).is_some_and(|lease| state_of(&lease) == InstanceState::Active)
     }
 
+    /// The standing of an owner, by its name in a status. A name that no Lease could bear tells
+    /// nothing, and so counts as alive.
+    pub fn standing(&self, owner: &str) -> OwnerStanding {
+        let Ok(owner) = Owner::new(owner) else { return OwnerStanding::Live };
+        let key = ObjectRef::new(&lease_name(&owner)).within(&self.namespace);
+        self.leases.get(&key).map_or(OwnerStanding::Absent, |lease| state_of(&lease).into())
+    }
+
     /// Who holds a worker.
     pub fn holder(&self, status: &WorkerStatus) -> Holder {
         let Some(owner) = status.owner() else { return Holder::Nobody };

@@ -26,10 +26,7 @@ impl WorkerProtocol for PodReadiness {
         Box::pin(async { Health::Healthy })
     }
 
-    fn activate<'a>(
-        &'a self,
-        _: &'a Worker,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, Reason>> {
+    fn activate<'a>(&'a self, _: &'a Worker) -> BoxFuture<'a, Result<Option<Timestamp>, Reason>> {
         Box::pin(async { Ok(None) })
     }
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use duckworker_core::plan::janitor::Limits;
+
 use crate::observe::logs::LogSettings;
 
 /// Everything that can be set.
@@ -47,9 +49,21 @@ pub struct LeaseTimes {
     pub expire: Duration,
 }
 
+/// Who of several instances runs the janitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Election {
+    /// One at a time, chosen by a Lease.
+    #[default]
+    On,
+    /// All at once: safe, since every act is fenced, but wasteful.
+    Off,
+}
+
 /// The janitor's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JanitorTimes {
+    /// Who runs it.
+    pub election: Election,
     /// From one tick to the next.
     pub interval: Duration,
     /// What one step of a tick may take.
@@ -66,6 +80,8 @@ pub struct JanitorTimes {
     pub stuck_margin: Duration,
     /// How long an instance or a worker may drain.
     pub draining_limit: Duration,
+    /// How long the Lease of a dead instance stays readable.
+    pub instance_retention: Duration,
 }
 
 /// A combination that cannot work.
@@ -113,9 +129,7 @@ impl Settings {
     /// The first thing that cannot work.
     pub fn checked(self) -> Result<Self, SettingsError> {
         if let Scope::Namespaces(names) = &self.scope {
-            names
-                .iter()
-                .try_for_each(|name| check_namespace("--namespace", name))?;
+            names.iter().try_for_each(|name| check_namespace("--namespace", name))?;
         }
         check_namespace("--lease-namespace", &self.lease_namespace)?;
         self.lease.check()?;
@@ -126,11 +140,7 @@ impl Settings {
 
 impl LeaseTimes {
     fn check(&self) -> Result<(), SettingsError> {
-        let Self {
-            renew,
-            pause,
-            expire,
-        } = *self;
+        let Self { renew, pause, expire } = *self;
         not_zero("--lease-renew", renew)?;
         if pause <= renew {
             return Err(SettingsError::PausesTooSoon { pause, renew });
@@ -143,6 +153,19 @@ impl LeaseTimes {
 }
 
 impl JanitorTimes {
+    /// Those that its judgement needs.
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            orphan_grace: self.orphan_grace,
+            stranded_grace: self.stranded_grace,
+            stuck_spawning: self.stuck_spawning,
+            stuck_activating: self.stuck_activating,
+            stuck_margin: self.stuck_margin,
+            draining_limit: self.draining_limit,
+            instance_retention: self.instance_retention,
+        }
+    }
+
     /// A limit of zero would end what has only just begun; a grace may be zero in a test.
     fn check(&self) -> Result<(), SettingsError> {
         not_zero("--janitor-interval", self.interval)?;
@@ -154,20 +177,13 @@ impl JanitorTimes {
 }
 
 fn not_zero(flag: &'static str, value: Duration) -> Result<(), SettingsError> {
-    if value.is_zero() {
-        Err(SettingsError::Zero(flag))
-    } else {
-        Ok(())
-    }
+    if value.is_zero() { Err(SettingsError::Zero(flag)) } else { Ok(()) }
 }
 
 fn check_namespace(flag: &'static str, value: &str) -> Result<(), SettingsError> {
     if duckworker_core::names::is_dns_label(value) {
         Ok(())
     } else {
-        Err(SettingsError::Namespace {
-            flag,
-            value: value.to_owned(),
-        })
+        Err(SettingsError::Namespace { flag, value: value.to_owned() })
     }
 }

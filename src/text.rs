@@ -5,9 +5,7 @@
 /// Line breaks and other control characters become single spaces: the texts come from kubelets,
 /// registries and admission policies, and end up in tables.
 pub fn one_line(text: &str, max: usize) -> String {
-    let words = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|w| !w.is_empty());
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
     let line = words.collect::<Vec<_>>().join(" ");
     if line.chars().count() <= max {
         return line;

@@ -30,7 +30,6 @@ var parts = map[string]func(){
 	"kwok":                    kwok,
 	"kubectl":                 kubectl,
 	"run":                     run,
-	"sweep":                   sweep,
 }
 
 func main() {

@@ -24,10 +24,7 @@ use tokio::sync::mpsc;
 use crate::wait::PATIENCE;
 
 /// How soon the watching thread notices that nobody listens any more.
-const LISTENER_CHECK: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 200_000_000,
-};
+const LISTENER_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// The audit log of one API server.
 #[derive(Clone, Debug)]
@@ -85,18 +82,12 @@ impl AuditLog {
                 if condition(&events) {
                     return anyhow::Ok(events);
                 }
-                changes
-                    .recv()
-                    .await
-                    .context("the audit log cannot be watched")?;
+                changes.recv().await.context("the audit log cannot be watched")?;
             }
         };
         match tokio::time::timeout(PATIENCE, seen).await {
             Ok(events) => events,
-            Err(_) => bail!(
-                "the audit log does not show {what} after {} s",
-                PATIENCE.as_secs()
-            ),
+            Err(_) => bail!("the audit log does not show {what} after {} s", PATIENCE.as_secs()),
         }
     }
 
@@ -111,9 +102,7 @@ impl AuditLog {
             .with_context(|| format!("cannot watch {}", self.path.display()))?;
         // One place is enough: a reader reads all that is new.
         let (sender, receiver) = mpsc::channel(1);
-        thread::Builder::new()
-            .name("audit".into())
-            .spawn(move || watch(&changes, &sender))?;
+        thread::Builder::new().name("audit".into()).spawn(move || watch(&changes, &sender))?;
         Ok(receiver)
     }
 }
@@ -162,6 +151,9 @@ pub struct AuditEvent {
     pub object_ref: Option<AuditObject>,
     /// The answer.
     pub response_status: Option<AuditResponse>,
+    /// What the server's parts noted about it, such as whether it was authorized.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
     /// When the request came in.
     pub request_received_timestamp: Timestamp,
     /// When the stage was reached.
@@ -187,14 +179,18 @@ impl AuditEvent {
 
     /// The namespace of the object; empty if it has none.
     pub fn namespace(&self) -> &str {
-        self.object_ref
-            .as_ref()
-            .map_or("", |object| &object.namespace)
+        self.object_ref.as_ref().map_or("", |object| &object.namespace)
     }
 
     /// The name of the object; empty for lists, and for objects named by the server.
     pub fn name(&self) -> &str {
         self.object_ref.as_ref().map_or("", |object| &object.name)
+    }
+
+    /// Whether the user lacked the right; other refusals with code 403 are of admission.
+    pub fn lacked_the_right(&self) -> bool {
+        let decision = self.annotations.get("authorization.k8s.io/decision");
+        decision.is_some_and(|decision| decision == "forbid")
     }
 
     /// Whether the request may have changed something.

@@ -2,7 +2,9 @@
 
 use std::{
     env,
+    fmt::Write as _,
     fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
@@ -33,7 +35,7 @@ pub fn duckcluster() -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let lock = File::create(folder.join("lock"))?;
     if lock.try_lock().is_err() {
-        eprintln!("Another process builds the embedded cluster; waiting for it …");
+        say("Another process builds the embedded cluster; waiting for it …");
         lock.lock()?;
     }
     if !binary.exists() {
@@ -42,18 +44,27 @@ pub fn duckcluster() -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// Tells a person who waits. The macros for this would be held back by the test runner until the
+/// test has failed.
+fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
+
 /// Builds to a temporary name first, so that a file of the final name is always complete.
 fn build(folder: &Path, binary: &Path) -> Result<()> {
     let version = kubernetes_version()?;
-    eprintln!("Building the embedded cluster (Kubernetes {version} and etcd, from Go modules).");
-    eprintln!("This takes about 5 minutes the first time on 2 cores; the result is kept in");
-    eprintln!("{}", folder.display());
+    say(&format!(
+        "Building the embedded cluster (Kubernetes {version} and etcd, from Go modules).\n\
+         This takes about 5 minutes the first time on 2 cores; the result is kept in\n\
+         {}",
+        folder.display()
+    ));
     let unfinished = folder.join("duckcluster.unfinished");
     let started = Instant::now();
     let (done, finished) = mpsc::channel::<()>();
     let progress = thread::spawn(move || {
         while finished.recv_timeout(PROGRESS) == Err(mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("  still building, {} s …", started.elapsed().as_secs());
+            say(&format!("  still building, {} s …", started.elapsed().as_secs()));
         }
     });
     let output = go_build(&version, &unfinished).output();
@@ -61,10 +72,7 @@ fn build(folder: &Path, binary: &Path) -> Result<()> {
     let _ = progress.join();
     let output = output.context("cannot run `go build`")?;
     if !output.status.success() {
-        bail!(
-            "`go build` in {SOURCES} failed:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("`go build` in {SOURCES} failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     // `kubectl` is a part of the binary as well; a link of that name makes it usable in a shell.
     let kubectl = folder.join("kubectl");
@@ -72,10 +80,7 @@ fn build(folder: &Path, binary: &Path) -> Result<()> {
         std::os::unix::fs::symlink("duckcluster", kubectl)?;
     }
     fs::rename(&unfinished, binary)?;
-    eprintln!(
-        "The embedded cluster is built ({} s).",
-        started.elapsed().as_secs()
-    );
+    say(&format!("The embedded cluster is built ({} s).", started.elapsed().as_secs()));
     Ok(())
 }
 
@@ -88,14 +93,7 @@ fn go_build(version: &str, output: &Path) -> Command {
     );
     let mut command = Command::new("go");
     command
-        .args([
-            "build",
-            "-trimpath",
-            "-buildvcs=false",
-            "-ldflags",
-            &flags,
-            "-o",
-        ])
+        .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &flags, "-o"])
         .arg(output)
         .arg(".")
         .current_dir(SOURCES)
@@ -117,25 +115,16 @@ fn kubernetes_version() -> Result<String> {
 /// `v1.36.3` → (`1`, `36`).
 fn major_and_minor(version: &str) -> (&str, &str) {
     let mut parts = version.trim_start_matches('v').split('.');
-    (
-        parts.next().unwrap_or_default(),
-        parts.next().unwrap_or_default(),
-    )
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }
 
 fn go_version() -> Result<String> {
-    let output = Command::new("go")
-        .args(["env", "GOVERSION"])
-        .current_dir(SOURCES)
-        .output();
+    let output = Command::new("go").args(["env", "GOVERSION"]).current_dir(SOURCES).output();
     match output {
         Ok(output) if output.status.success() => {
             Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         }
-        Ok(output) => bail!(
-            "`go env` failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ),
+        Ok(output) => bail!("`go env` failed: {}", String::from_utf8_lossy(&output.stderr)),
         Err(error) => Err(error).context(
             "the embedded cluster is built with Go: cannot run `go`. Install Go 1.26 or later",
         ),
@@ -181,10 +170,10 @@ fn digest(files: &[PathBuf], go: &str) -> Result<String> {
         hash.update(content.len().to_le_bytes());
         hash.update(content);
     }
-    Ok(hash
-        .finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    let hex = hash.finalize().iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    Ok(hex[..16].to_owned())
 }

@@ -43,6 +43,8 @@ pub struct Cluster {
     pub(crate) duckcluster: PathBuf,
     /// Name and log file of each controller that was started on the cluster.
     pub(crate) controllers: Mutex<Vec<(String, PathBuf)>>,
+    /// Filled once `crds/` is installed.
+    pub(crate) crds: OnceCell<()>,
     pub(crate) state: StateFolder,
 }
 
@@ -50,15 +52,12 @@ impl Cluster {
     /// Starts a cluster and waits until it is usable: some 4 s.
     pub async fn start(options: ClusterOptions) -> Result<Self> {
         let duckcluster = tokio::task::spawn_blocking(duckcluster).await??;
-        let state = StateFolder::create(&duckcluster)?;
+        let state = StateFolder::create()?;
         let layout = Layout::new(state.path());
         let port = free_port()?;
         let server = layout.prepare(port)?;
         let identities = identities(&options, &layout, &server)?;
-        let parts = Parts {
-            duckcluster: &duckcluster,
-            layout: &layout,
-        };
+        let parts = Parts { duckcluster: &duckcluster, layout: &layout };
 
         let etcd = parts.etcd();
         let api_server = parts.api_server("kube-apiserver", port, &options.api_server_flags);
@@ -83,9 +82,11 @@ impl Cluster {
             layout,
             duckcluster,
             controllers,
+            crds: OnceCell::new(),
             state,
         };
-        cluster.bring_up(&options).await?;
+        // On the heap: this future would make those of all tests large.
+        Box::pin(cluster.bring_up(&options)).await?;
         Ok(cluster)
     }
 
@@ -101,9 +102,7 @@ impl Cluster {
                 started.map_err(|error| format!("{error:#}"))
             })
             .await;
-        shared
-            .as_ref()
-            .map_err(|error| anyhow!("the shared cluster did not start: {error}"))
+        shared.as_ref().map_err(|error| anyhow!("the shared cluster did not start: {error}"))
     }
 
     /// Ends all processes and removes the state.
@@ -118,10 +117,7 @@ impl Cluster {
         let client = self.client()?;
         self.while_alive(await_api_server(&client)).await?;
         // A part that starts before the server answers asks again only after a second.
-        for part in [&self.controller_manager, &self.scheduler, &self.kwok]
-            .into_iter()
-            .flatten()
-        {
+        for part in [&self.controller_manager, &self.scheduler, &self.kwok].into_iter().flatten() {
             part.start()?;
         }
         let nodes = (0..options.simulated_nodes).map(|number| {
@@ -130,8 +126,7 @@ impl Cluster {
         });
         self.while_alive(try_join_all(nodes)).await?;
         if options.controller_manager {
-            self.while_alive(await_service_account(&client, "default"))
-                .await?;
+            self.while_alive(await_service_account(&client, "default")).await?;
         }
         Ok(())
     }
@@ -186,8 +181,7 @@ impl Cluster {
 
     /// Applies objects given as YAML, as `admin`, by `kubectl apply`.
     pub async fn kubectl_apply_str(&self, yaml: &str) -> Result<KubectlOutput> {
-        self.kubectl_as(self.user(ADMIN)?, &["apply", "-f", "-"], yaml)
-            .await
+        self.kubectl_as(self.user(ADMIN)?, &["apply", "-f", "-"], yaml).await
     }
 
     /// Runs kubectl as anybody, with something on its standard input.
@@ -198,22 +192,12 @@ impl Cluster {
         input: &str,
     ) -> Result<KubectlOutput> {
         let cache = self.layout.path("kubectl");
-        kubectl(
-            &self.duckcluster,
-            identity.kubeconfig(),
-            &cache,
-            args,
-            input,
-        )
-        .await
+        kubectl(&self.duckcluster, identity.kubeconfig(), &cache, args, input).await
     }
 
     /// The record of all requests.
     pub fn audit(&self) -> AuditLog {
-        let parts = Parts {
-            duckcluster: &self.duckcluster,
-            layout: &self.layout,
-        };
+        let parts = Parts { duckcluster: &self.duckcluster, layout: &self.layout };
         AuditLog::new(parts.audit_log(self.api_server.name()))
     }
 }
@@ -232,33 +216,24 @@ impl Cluster {
 
     /// The built-in controllers.
     pub fn controller_manager(&self) -> Result<&Component> {
-        self.controller_manager
-            .as_ref()
-            .context("this cluster has no controller manager")
+        self.controller_manager.as_ref().context("this cluster has no controller manager")
     }
 
     /// The scheduler.
     pub fn scheduler(&self) -> Result<&Component> {
-        self.scheduler
-            .as_ref()
-            .context("this cluster has no scheduler")
+        self.scheduler.as_ref().context("this cluster has no scheduler")
     }
 
     /// What plays the simulated nodes. A successor waits 40 s for the old one's node leases.
     pub fn kwok(&self) -> Result<&Component> {
-        self.kwok
-            .as_ref()
-            .context("this cluster has no simulated nodes")
+        self.kwok.as_ref().context("this cluster has no simulated nodes")
     }
 
     /// All parts that the cluster has.
     pub fn parts(&self) -> Vec<&Component> {
         let optional = [&self.controller_manager, &self.scheduler, &self.kwok];
         let always = [&self.etcd, &self.api_server];
-        always
-            .into_iter()
-            .chain(optional.into_iter().flatten())
-            .collect()
+        always.into_iter().chain(optional.into_iter().flatten()).collect()
     }
 
     /// The ids of all processes of the cluster.
@@ -282,9 +257,7 @@ fn identities(options: &ClusterOptions, layout: &Layout, server: &Server) -> Res
     let users = options.all_users();
     let tokens = layout.write_users(&users)?;
     let pairs = users.iter().zip(tokens);
-    pairs
-        .map(|(user, token)| Identity::new(layout, server, &user.name, &token))
-        .collect()
+    pairs.map(|(user, token)| Identity::new(layout, server, &user.name, &token)).collect()
 }
 
 fn identity<'a>(identities: &'a [Identity], name: &str) -> Result<&'a Identity> {

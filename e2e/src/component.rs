@@ -47,19 +47,12 @@ impl Running {
         let pid = child.id();
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
         let (end, ended) = watch::channel(false);
-        let waiter = thread::Builder::new()
-            .name(format!("wait-{pid}"))
-            .spawn(move || {
-                let status = child.wait();
-                end.send_replace(true);
-                status
-            })?;
-        Ok(Self {
-            pid,
-            pidfd,
-            ended,
-            waiter,
-        })
+        let waiter = thread::Builder::new().name(format!("wait-{pid}")).spawn(move || {
+            let status = child.wait();
+            end.send_replace(true);
+            status
+        })?;
+        Ok(Self { pid, pidfd, ended, waiter })
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
@@ -68,10 +61,7 @@ impl Running {
 
     /// Waits until the process has ended.
     fn wait(self) -> Result<ExitStatus> {
-        let status = self
-            .waiter
-            .join()
-            .map_err(|_| anyhow!("the waiting thread panicked"))?;
+        let status = self.waiter.join().map_err(|_| anyhow!("the waiting thread panicked"))?;
         Ok(status?)
     }
 }
@@ -164,9 +154,7 @@ impl Component {
         };
         // It may have ended by itself just now.
         let _ = running.signal(Signal::KILL);
-        running
-            .wait()
-            .with_context(|| format!("cannot await the end of {}", self.name))?;
+        running.wait().with_context(|| format!("cannot await the end of {}", self.name))?;
         Ok(())
     }
 
@@ -203,21 +191,13 @@ impl Component {
     /// The error for a process that should run and has ended: with its last words.
     pub(crate) fn death(&self) -> anyhow::Error {
         let log = self.log.display();
-        anyhow!(
-            "{} has ended; the last lines of {log}:\n{}",
-            self.name,
-            self.log_tail(TAIL_LINES)
-        )
+        anyhow!("{} has ended; the last lines of {log}:\n{}", self.name, self.log_tail(TAIL_LINES))
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
         let running = self.lock();
-        let running = running
-            .as_ref()
-            .with_context(|| format!("{} is not running", self.name))?;
-        running
-            .signal(signal)
-            .with_context(|| format!("cannot signal {}", self.name))
+        let running = running.as_ref().with_context(|| format!("{} is not running", self.name))?;
+        running.signal(signal).with_context(|| format!("cannot signal {}", self.name))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Running>> {

@@ -45,9 +45,7 @@ impl ControllerProcess {
         args: &[&str],
         env: &[(&str, &str)],
     ) -> Result<Self> {
-        let log = cluster
-            .layout
-            .log(&format!("{name}-{:08x}", rand::random::<u32>()));
+        let log = cluster.layout.log(&format!("{name}-{:08x}", rand::random::<u32>()));
         let mut component = Component::new(name, &cluster.duckcluster, log)
             .args([OsString::from("run"), OsString::from("--"), program.into()])
             .args(args)
@@ -69,10 +67,7 @@ impl ControllerProcess {
     /// itself, or ends with a failure.
     pub async fn stop(&self) -> Result<()> {
         if !self.component.stop(GRACE).await? {
-            return Err(self
-                .component
-                .death()
-                .context("the controller did not stop well"));
+            return Err(self.component.death().context("the controller did not stop well"));
         }
         Ok(())
     }
@@ -81,19 +76,13 @@ impl ControllerProcess {
 impl Cluster {
     /// Makes a controller's log a part of the report on a failed test.
     fn remember_controller(&self, component: &Component) {
-        let mut controllers = self
-            .controllers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut controllers = self.controllers.lock().unwrap_or_else(PoisonError::into_inner);
         controllers.push((component.name().to_owned(), component.log().to_owned()));
     }
 
     /// Name and log file of each controller that was started on this cluster.
     pub(crate) fn controllers(&self) -> Vec<(String, PathBuf)> {
-        self.controllers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.controllers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -111,28 +100,18 @@ fn build() -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "duckworker",
-            "--bin",
-            "duckworker",
-        ])
+        .args(["build", "--quiet", "--package", "duckworker", "--bin", "duckworker"])
+        // Selected beside it, so that both get the same features: nothing is compiled twice.
+        .args(["--package", env!("CARGO_PKG_NAME")])
         .arg("--target-dir")
         .arg(&target)
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     if profile == "release" {
         command.arg("--release");
     }
-    let output = command
-        .output()
-        .context("cannot run `cargo build` for the controller")?;
+    let output = command.output().context("cannot run `cargo build` for the controller")?;
     if !output.status.success() {
-        bail!(
-            "the controller does not build:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("the controller does not build:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(target.join(profile).join("duckworker"))
 }
@@ -147,4 +126,19 @@ fn target_and_profile(program: &Path) -> Result<(PathBuf, String)> {
     let (target, profile) = parts
         .with_context(|| format!("{} is not in a target folder of cargo", program.display()))?;
     Ok((target.to_owned(), profile.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_folder_is_found_from_tests_and_programs() -> Result<()> {
+        for program in ["/t/debug/deps/harness-1", "/t/debug/demo", "/t/debug/examples/e"] {
+            let found = target_and_profile(Path::new(program))?;
+            assert_eq!(found, (PathBuf::from("/t"), "debug".to_owned()), "{program}");
+        }
+        assert!(target_and_profile(Path::new("demo")).is_err());
+        Ok(())
+    }
 }

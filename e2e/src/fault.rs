@@ -44,26 +44,15 @@ impl SecondApiServer {
 impl Cluster {
     /// Starts another API server on the same etcd, and waits until it is ready.
     pub async fn start_second_api_server(&self) -> Result<SecondApiServer> {
-        let parts = Parts {
-            duckcluster: &self.duckcluster,
-            layout: &self.layout,
-        };
+        let parts = Parts { duckcluster: &self.duckcluster, layout: &self.layout };
         let port = free_port()?;
         let name = format!("kube-apiserver-{port}");
         let component = parts.api_server(&name, port, &[]);
         component.start()?;
-        let server = Server {
-            url: format!("https://127.0.0.1:{port}"),
-            ..self.server.clone()
-        };
+        let server = Server { url: format!("https://127.0.0.1:{port}"), ..self.server.clone() };
         let layout = self.layout.clone();
         let audit = AuditLog::new(parts.audit_log(&name));
-        let second = SecondApiServer {
-            component,
-            server,
-            layout,
-            audit,
-        };
+        let second = SecondApiServer { component, server, layout, audit };
         let client = second.identity(self.user("admin")?)?.client()?;
         tokio::select! {
             ready = await_api_server(&client) => ready?,
@@ -76,19 +65,12 @@ impl Cluster {
     /// as soon as the API server has lost them as well (it keeps some; restart it).
     pub async fn compact_etcd(&self) -> Result<()> {
         let mut command = Command::new(&self.duckcluster);
-        command
-            .args(["compact", &self.layout.etcd_url()])
-            .stdin(Stdio::null());
+        command.args(["compact", &self.layout.etcd_url()]).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let run = move || anyhow::Ok(spawn_tied(command)?.wait_with_output()?);
-        let output = tokio::task::spawn_blocking(run)
-            .await?
-            .context("cannot run compact")?;
+        let output = tokio::task::spawn_blocking(run).await?.context("cannot run compact")?;
         if !output.status.success() {
-            bail!(
-                "etcd was not compacted: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            bail!("etcd was not compacted: {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(())
     }

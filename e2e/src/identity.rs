@@ -30,11 +30,7 @@ pub struct Identity {
 impl Identity {
     /// Makes an identity and writes its kubeconfig file.
     pub(crate) fn new(layout: &Layout, server: &Server, name: &str, token: &str) -> Result<Self> {
-        let file = format!(
-            "kubeconfig/{}-{:08x}.json",
-            file_name(name),
-            rand::random::<u32>()
-        );
+        let file = format!("kubeconfig/{}-{:08x}.json", file_name(name), rand::random::<u32>());
         let content = json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -48,12 +44,7 @@ impl Identity {
         });
         let kubeconfig = layout.write(&file, content.to_string())?;
         let (name, token) = (name.to_owned(), token.to_owned());
-        Ok(Self {
-            name,
-            token,
-            server: server.clone(),
-            kubeconfig,
-        })
+        Ok(Self { name, token, server: server.clone(), kubeconfig })
     }
 
     /// The same identity at another server of the same cluster.
@@ -73,17 +64,11 @@ impl Identity {
 
     /// A client configuration, for tests that change it before they make a client.
     pub fn config(&self) -> Result<Config> {
-        let url = self
-            .server
-            .url
-            .parse()
-            .context("the server's address is not a URL")?;
+        let url = self.server.url.parse().context("the server's address is not a URL")?;
         let mut config = Config::new(url);
         config.root_cert = Some(vec![self.server.authority.clone()]);
-        config.auth_info = AuthInfo {
-            token: Some(self.token.clone().into()),
-            ..AuthInfo::default()
-        };
+        config.auth_info =
+            AuthInfo { token: Some(self.token.clone().into()), ..AuthInfo::default() };
         Ok(config)
     }
 
@@ -104,7 +89,5 @@ impl Identity {
 
 /// A user name such as `system:serviceaccount:a:b` as a file name.
 fn file_name(name: &str) -> String {
-    name.chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect()
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use duckworker::args::{Args, Command};
+use duckworker::observe::logs::{self, LogSettings};
 use duckworker::observe::metrics::Metrics;
 use duckworker::observe::readiness::Readiness;
 use duckworker::operate::{Ground, operate};
@@ -19,6 +20,8 @@ pub struct InProcess {
     task: JoinHandle<Result<()>>,
     /// Its metrics.
     pub metrics: Arc<Metrics>,
+    /// What it still waits for.
+    pub readiness: Readiness,
 }
 
 /// Settings for one namespace, with short times, so that a crash costs a second and not twenty.
@@ -36,11 +39,11 @@ pub fn quick_settings(namespace: &str) -> Result<Settings> {
         "--admin-address",
         "127.0.0.1:0",
         "--lease-renew",
-        "200ms",
+        "400ms",
         "--lease-pause",
-        "700ms",
+        "2s",
         "--lease-expire",
-        "1s",
+        "3s",
         "--shutdown-grace",
         "5s",
     ];
@@ -49,21 +52,24 @@ pub fn quick_settings(namespace: &str) -> Result<Settings> {
 }
 
 impl InProcess {
-    /// Starts an instance on this connection.
+    /// Starts an instance on this connection. With `DUCKWORKER_LOG` in the environment it logs.
     pub fn start(settings: Settings, connection: Connection) -> Self {
+        if let Ok(filter) = std::env::var("DUCKWORKER_LOG") {
+            // Another instance of this process may have set it up before.
+            let _ = logs::init(&LogSettings { filter, ..settings.log.clone() });
+        }
         let stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::new());
-        let ground = Ground {
-            connection,
-            metrics: Arc::clone(&metrics),
-            readiness: Readiness::default(),
-        };
+        let readiness = Readiness::default();
+        let ground =
+            Ground { connection, metrics: Arc::clone(&metrics), readiness: readiness.clone() };
         let task = tokio::spawn(operate(settings, ground, stop.clone()));
-        Self {
-            stop,
-            task,
-            metrics,
-        }
+        Self { stop, task, metrics, readiness }
+    }
+
+    /// It has not ended by itself.
+    pub fn lives(&self) -> bool {
+        !self.task.is_finished()
     }
 
     /// Stops it as SIGTERM does, and waits.

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{Api, runtime::watcher};
 
-use crate::cluster::Cluster;
+use crate::{cluster::Cluster, wait::await_list};
 
 /// The top of the project.
 pub fn project_root() -> &'static Path {
@@ -17,26 +19,27 @@ pub fn crds() -> PathBuf {
 }
 
 impl Cluster {
-    /// Applies `crds/` with plain kubectl and waits until the API server serves them. Several
-    /// tests may do so at once.
+    /// Applies `crds/` with plain kubectl, once, and waits until the API server serves them.
     ///
     /// # Errors
     /// With kubectl's words.
     pub async fn install_crds(&self) -> Result<()> {
-        let folder = crds();
-        let folder = folder.to_string_lossy();
-        self.kubectl(&["apply", "-f", &folder]).await?.ok()?;
-        let kinds = [
-            "wait",
-            "--for=condition=Established",
-            "--timeout=60s",
-            "crd",
-        ];
-        let args: Vec<&str> = kinds
-            .into_iter()
-            .chain(["duckworkers.duckworker.dev"])
-            .collect();
-        self.kubectl(&args).await?.ok()?;
+        self.crds.get_or_try_init(|| self.apply_crds()).await?;
         Ok(())
     }
+
+    async fn apply_crds(&self) -> Result<()> {
+        let folder = crds();
+        self.kubectl(&["apply", "-f", &folder.to_string_lossy()]).await?.ok()?;
+        let definitions = Api::all(self.client()?);
+        let everything = watcher::Config::default();
+        await_list(&definitions, &everything, "served", |all| all.iter().all(is_served)).await?;
+        Ok(())
+    }
+}
+
+fn is_served(definition: &CustomResourceDefinition) -> bool {
+    let status = definition.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|c| c.type_ == "Established" && c.status == "True")
 }

@@ -49,33 +49,13 @@ else "ready" end
 pub(crate) fn config() -> String {
     let documents = [
         options(),
-        stage("Node", NODE_NEXT_STEP, "ready", None, status(NODE_READY)),
-        stage("Pod", NEXT_STEP, "wait", None, status(POD_WAITING)),
-        stage(
-            "Pod",
-            NEXT_STEP,
-            "run",
-            Some(annotation::START_DELAY),
-            status(POD_RUNNING),
-        ),
-        stage(
-            "Pod",
-            NEXT_STEP,
-            "crash",
-            Some(annotation::CRASH_AFTER),
-            status(POD_CRASHED),
-        ),
-        stage(
-            "Pod",
-            NEXT_STEP,
-            "delete",
-            Some(annotation::STOP_DELAY),
-            json!({"delete": true}),
-        ),
+        stage("Node", NODE_NEXT_STEP, "ready", None, &status(NODE_READY)),
+        stage("Pod", NEXT_STEP, "wait", None, &status(POD_WAITING)),
+        stage("Pod", NEXT_STEP, "run", Some(annotation::START_DELAY), &status(POD_RUNNING)),
+        stage("Pod", NEXT_STEP, "crash", Some(annotation::CRASH_AFTER), &status(POD_CRASHED)),
+        stage("Pod", NEXT_STEP, "delete", Some(annotation::STOP_DELAY), &json!({"delete": true})),
     ];
-    documents
-        .map(|document| document.to_string())
-        .join("\n---\n")
+    documents.map(|document| document.to_string()).join("\n---\n")
 }
 
 const NODE_READY: &str = include_str!("../stages/node-ready.yaml.tmpl");
@@ -104,7 +84,7 @@ fn options() -> Value {
 }
 
 /// A stage: for objects whose next step is `step`, after the delay that an annotation gives.
-fn stage(kind: &str, next: &str, step: &str, delay: Option<&str>, action: Value) -> Value {
+fn stage(kind: &str, next: &str, step: &str, delay: Option<&str>, action: &Value) -> Value {
     let mut stage = json!({
         "apiVersion": "kwok.x-k8s.io/v1alpha1",
         "kind": "Stage",

@@ -27,9 +27,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_owned(),
-        }
+        Self { folder: folder.to_owned() }
     }
 
     /// The path of a file or folder of the state.
@@ -71,19 +69,13 @@ impl Layout {
         self.write("audit-policy.yaml", AUDIT_POLICY)?;
         fs::create_dir(self.path("kubeconfig"))?;
         let url = format!("https://127.0.0.1:{port}");
-        Ok(Server {
-            url,
-            authority: cert.der().to_vec(),
-            authority_file,
-        })
+        Ok(Server { url, authority: cert.der().to_vec(), authority_file })
     }
 
     /// Writes the API server's list of users, and returns each user's token.
     pub(crate) fn write_users(&self, users: &[User]) -> Result<Vec<String>> {
-        let tokens: Vec<String> = users
-            .iter()
-            .map(|_| format!("{:032x}", rand::random::<u128>()))
-            .collect();
+        let tokens: Vec<String> =
+            users.iter().map(|_| format!("{:032x}", rand::random::<u128>())).collect();
         let lines: Vec<String> = users
             .iter()
             .zip(&tokens)

@@ -19,6 +19,7 @@
 //! ```
 
 mod audit;
+pub mod bench;
 mod binary;
 mod cluster;
 mod component;
@@ -34,12 +35,15 @@ mod namespace;
 pub mod node;
 mod options;
 mod parts;
+pub mod plane;
 mod port;
 mod ready;
 mod report;
+pub mod scenario;
 mod service_account;
 mod spawner;
 mod state;
+pub mod sweep;
 mod wait;
 pub mod worker;
 

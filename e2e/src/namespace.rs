@@ -74,11 +74,7 @@ impl Cluster {
         if self.controller_manager().is_ok() {
             await_service_account(&client, &name).await?;
         }
-        Ok(TestNamespace {
-            cluster: self,
-            client,
-            name,
-        })
+        Ok(TestNamespace { cluster: self, client, name })
     }
 }
 
@@ -123,30 +119,21 @@ impl TestNamespace<'_> {
 
     /// Runs kubectl as `admin` in this namespace.
     pub async fn kubectl(&self, args: &[&str]) -> Result<KubectlOutput> {
-        self.cluster
-            .kubectl(&[&["--namespace", &self.name], args].concat())
-            .await
+        self.cluster.kubectl(&[&["--namespace", &self.name], args].concat()).await
     }
 
     /// Applies objects given as YAML, as `admin`, in this namespace.
     pub async fn kubectl_apply_str(&self, yaml: &str) -> Result<KubectlOutput> {
         let args = ["--namespace", &self.name, "apply", "-f", "-"];
-        self.cluster
-            .kubectl_as(self.cluster.user("admin")?, &args, yaml)
-            .await
+        self.cluster.kubectl_as(self.cluster.user("admin")?, &args, yaml).await
     }
 
     /// Asks for the deletion of the namespace and all that is in it.
     pub async fn delete(&self) -> Result<()> {
         let namespaces = self.cluster_api::<Namespace>();
-        match namespaces
-            .delete(&self.name, &DeleteParams::background())
-            .await
-        {
+        match namespaces.delete(&self.name, &DeleteParams::background()).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            other => other
-                .map(drop)
-                .with_context(|| format!("cannot delete {}", self.name)),
+            other => other.map(drop).with_context(|| format!("cannot delete {}", self.name)),
         }
     }
 
@@ -165,13 +152,7 @@ impl TestNamespace<'_> {
 fn label_value(test: &str) -> String {
     let name: String = test
         .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
         .take(50)
         .collect();
     name.trim_matches('-').to_owned()

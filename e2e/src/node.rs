@@ -35,30 +35,21 @@ pub async fn create_simulated_node(client: Client, name: &str) -> Result<Node> {
 /// Keeps new pods off a node.
 pub async fn cordon(client: Client, name: &str) -> Result<()> {
     let nodes: Api<Node> = Api::all(client);
-    nodes
-        .cordon(name)
-        .await
-        .with_context(|| format!("cannot cordon the node {name}"))?;
+    nodes.cordon(name).await.with_context(|| format!("cannot cordon the node {name}"))?;
     Ok(())
 }
 
 /// Lets new pods on a node again.
 pub async fn uncordon(client: Client, name: &str) -> Result<()> {
     let nodes: Api<Node> = Api::all(client);
-    nodes
-        .uncordon(name)
-        .await
-        .with_context(|| format!("cannot uncordon the node {name}"))?;
+    nodes.uncordon(name).await.with_context(|| format!("cannot uncordon the node {name}"))?;
     Ok(())
 }
 
 /// Deletes a node object and waits until it is gone. Its pods are collected some 40 s later.
 pub async fn delete_node(client: Client, name: &str) -> Result<()> {
     let nodes: Api<Node> = Api::all(client);
-    let node = nodes
-        .get(name)
-        .await
-        .with_context(|| format!("no node {name}"))?;
+    let node = nodes.get(name).await.with_context(|| format!("no node {name}"))?;
     nodes.delete(name, &DeleteParams::default()).await?;
     await_gone(&nodes, &node).await
 }
@@ -73,17 +64,10 @@ pub(crate) async fn await_service_account(client: &Client, namespace: &str) -> R
 /// Whether pods can be scheduled to the node: a new node is tainted until it has reported.
 fn is_usable(node: &Node) -> bool {
     let spec = node.spec.as_ref();
-    let tainted = spec
-        .and_then(|spec| spec.taints.as_ref())
-        .is_some_and(|t| !t.is_empty());
-    let conditions = node
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
+    let tainted = spec.and_then(|spec| spec.taints.as_ref()).is_some_and(|t| !t.is_empty());
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready = conditions.is_some_and(|conditions| {
-        conditions
-            .iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
     });
     ready && !tainted
 }

@@ -10,10 +10,7 @@ pub struct User {
 impl User {
     /// A user without groups, who may do nothing until a test binds a role to the name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            groups: Vec::new(),
-        }
+        Self { name: name.into(), groups: Vec::new() }
     }
 
     /// Makes the user a member of a group.
@@ -57,12 +54,7 @@ impl Default for ClusterOptions {
 impl ClusterOptions {
     /// Only etcd and the API server: enough for schemas, validation and access rules.
     pub fn api_only() -> Self {
-        Self {
-            controller_manager: false,
-            scheduler: false,
-            simulated_nodes: 0,
-            ..Self::default()
-        }
+        Self { controller_manager: false, scheduler: false, simulated_nodes: 0, ..Self::default() }
     }
 
     /// All users of the cluster.

@@ -50,14 +50,8 @@ impl Parts<'_> {
                 "--enable-admission-plugins=NodeRestriction".to_owned(),
                 format!("--token-auth-file={}", file("users.csv")),
                 "--service-account-issuer=https://duckworker.invalid".to_owned(),
-                format!(
-                    "--service-account-key-file={}",
-                    file("service-accounts.pub")
-                ),
-                format!(
-                    "--service-account-signing-key-file={}",
-                    file("service-accounts.key")
-                ),
+                format!("--service-account-key-file={}", file("service-accounts.pub")),
+                format!("--service-account-signing-key-file={}", file("service-accounts.key")),
                 format!("--audit-policy-file={}", file("audit-policy.yaml")),
                 format!("--audit-log-path={}", self.audit_log(name).display()),
                 // An event is written before the request is done, and never dropped.
@@ -71,15 +65,13 @@ impl Parts<'_> {
     pub(crate) fn controller_manager(&self, identity: &Identity) -> Component {
         let file = |name| self.layout.path(name).display().to_string();
         let key = file("service-accounts.key");
-        self.client_part("kube-controller-manager", identity)
-            .args(UNLIMITED)
-            .args([
-                "--use-service-account-credentials".to_owned(),
-                format!("--service-account-private-key-file={key}"),
-                format!("--root-ca-file={}", self.layout.certificate().display()),
-                "--concurrent-gc-syncs=20".to_owned(),
-                "--concurrent-namespace-syncs=20".to_owned(),
-            ])
+        self.client_part("kube-controller-manager", identity).args(UNLIMITED).args([
+            "--use-service-account-credentials".to_owned(),
+            format!("--service-account-private-key-file={key}"),
+            format!("--root-ca-file={}", self.layout.certificate().display()),
+            "--concurrent-gc-syncs=20".to_owned(),
+            "--concurrent-namespace-syncs=20".to_owned(),
+        ])
     }
 
     pub(crate) fn scheduler(&self, identity: &Identity) -> Component {

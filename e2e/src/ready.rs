@@ -27,10 +27,7 @@ pub(crate) async fn await_api_server(client: &Client) -> Result<()> {
     match tokio::time::timeout(PATIENCE, ready).await {
         Ok(ready) => ready,
         Err(_) => {
-            bail!(
-                "the API server is not ready after {} s: {last}",
-                PATIENCE.as_secs()
-            )
+            bail!("the API server is not ready after {} s: {last}", PATIENCE.as_secs())
         }
     }
 }

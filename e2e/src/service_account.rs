@@ -26,14 +26,8 @@ impl Cluster {
             name: Some(pod.name_any()),
             uid: pod.uid(),
         });
-        let spec = TokenRequestSpec {
-            bound_object_ref,
-            ..TokenRequestSpec::default()
-        };
-        let request = TokenRequest {
-            spec: Some(spec),
-            ..TokenRequest::default()
-        };
+        let spec = TokenRequestSpec { bound_object_ref, ..TokenRequestSpec::default() };
+        let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
         let answer: TokenRequest = accounts
             .create_subresource("token", account, &PostParams::default(), &request)
             .await

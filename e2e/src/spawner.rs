@@ -18,14 +18,12 @@ type Job = (Command, mpsc::Sender<io::Result<Child>>);
 
 static SPAWNER: LazyLock<io::Result<mpsc::Sender<Job>>> = LazyLock::new(|| {
     let (jobs, inbox) = mpsc::channel::<Job>();
-    thread::Builder::new()
-        .name("spawner".into())
-        .spawn(move || {
-            for (mut command, reply) in inbox {
-                // Nobody waits for the answer only when the asking thread has panicked.
-                let _ = reply.send(command.spawn());
-            }
-        })?;
+    thread::Builder::new().name("spawner".into()).spawn(move || {
+        for (mut command, reply) in inbox {
+            // Nobody waits for the answer only when the asking thread has panicked.
+            let _ = reply.send(command.spawn());
+        }
+    })?;
     Ok(jobs)
 });
 
@@ -33,9 +31,7 @@ static SPAWNER: LazyLock<io::Result<mpsc::Sender<Job>>> = LazyLock::new(|| {
 pub(crate) fn spawn_tied(mut command: Command) -> io::Result<Child> {
     command.env(PARENT, std::process::id().to_string());
     let stopped = || io::Error::other("the thread that starts processes has stopped");
-    let jobs = SPAWNER
-        .as_ref()
-        .map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+    let jobs = SPAWNER.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
     let (reply, answer) = mpsc::channel();
     jobs.send((command, reply)).map_err(|_| stopped())?;
     answer.recv().map_err(|_| stopped())?

@@ -24,13 +24,10 @@ pub(crate) struct StateFolder {
 
 impl StateFolder {
     /// Makes a new folder, after removing those that dead processes left behind.
-    pub(crate) fn create(duckcluster: &Path) -> Result<Self> {
+    pub(crate) fn create() -> Result<Self> {
         let root = root();
         // Access tokens lie in there.
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&root)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
         // Between its creation and its locking a folder looks abandoned.
         let guard = File::create(root.join(LOCK))?;
         guard.lock()?;
@@ -39,12 +36,8 @@ impl StateFolder {
         fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
         let lock = File::create(path.join(LOCK))?;
         lock.lock()?;
-        let sweeper = sweeper(duckcluster, &path)?;
-        Ok(Self {
-            path,
-            sweeper: Some(sweeper),
-            _lock: lock,
-        })
+        let sweeper = sweeper(&path)?;
+        Ok(Self { path, sweeper: Some(sweeper), _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -68,21 +61,15 @@ impl Drop for StateFolder {
 }
 
 /// Starts the child that removes the folder when this process is gone or drops the pipe.
-fn sweeper(duckcluster: &Path, path: &Path) -> Result<(ChildStdin, Child)> {
-    let mut command = Command::new(duckcluster);
-    command
-        .arg("sweep")
-        .arg(path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null());
-    // The one child that is not tied to this process: it acts when the process has ended.
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot start {} sweep", duckcluster.display()))?;
-    let stdin = child
-        .stdin
-        .take()
-        .context("the sweeper has no standard input")?;
+///
+/// It is the one child that is not tied to this process, and a shell because it lies idle in memory
+/// all the time.
+fn sweeper(path: &Path) -> Result<(ChildStdin, Child)> {
+    let mut command = Command::new("sh");
+    command.args(["-c", include_str!("sweep.sh"), "sweep"]).arg(path);
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().context("cannot start a shell")?;
+    let stdin = child.stdin.take().context("the sweeper has no standard input")?;
     Ok((stdin, child))
 }
 
@@ -90,11 +77,7 @@ fn sweeper(duckcluster: &Path, path: &Path) -> Result<(ChildStdin, Child)> {
 fn root() -> PathBuf {
     let memory = Path::new("/dev/shm");
     let roomy = statvfs(memory).is_ok_and(|fs| fs.f_bavail * fs.f_frsize >= ROOM_BYTES);
-    let base = if roomy && writable(memory) {
-        memory.to_owned()
-    } else {
-        std::env::temp_dir()
-    };
+    let base = if roomy && writable(memory) { memory.to_owned() } else { std::env::temp_dir() };
     base.join(format!("duckworker-{}", getuid().as_raw()))
 }
 
@@ -107,11 +90,7 @@ fn remove_abandoned(root: &Path) {
     let Ok(entries) = fs::read_dir(root) else {
         return;
     };
-    for folder in entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-    {
+    for folder in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
         let in_use = match File::open(folder.join(LOCK)) {
             Ok(lock) => matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
             Err(_) => false,
@@ -119,5 +98,29 @@ fn remove_abandoned(root: &Path) {
         if !in_use {
             let _ = fs::remove_dir_all(&folder);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_in_use_survive() -> Result<()> {
+        let root = std::env::temp_dir().join(format!("{:08x}", rand::random::<u32>()));
+        let (used, abandoned, lockless) = (root.join("a"), root.join("b"), root.join("c"));
+        for folder in [&used, &abandoned, &lockless] {
+            fs::create_dir_all(folder)?;
+        }
+        let lock = File::create(used.join(LOCK))?;
+        lock.lock()?;
+        File::create(abandoned.join(LOCK))?;
+        remove_abandoned(&root);
+        assert!(used.exists() && !abandoned.exists() && !lockless.exists());
+        drop(lock);
+        remove_abandoned(&root);
+        assert!(!used.exists());
+        fs::remove_dir(root)?;
+        Ok(())
     }
 }

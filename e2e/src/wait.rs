@@ -1,6 +1,6 @@
 //! Awaiting what the cluster shows, through watches: nothing here sleeps or asks again and again.
 
-use std::{collections::BTreeMap, fmt::Debug, future::Future, pin::pin, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, future::Future, time::Duration};
 
 use anyhow::{Result, bail};
 use futures::StreamExt as _;
@@ -15,7 +15,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Long enough for anything on a busy machine; a test that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An object that can be watched and shown.
 pub trait Watchable:
@@ -44,11 +44,13 @@ pub async fn await_object<K: Watchable>(
 ) -> Result<K> {
     let mut last = None;
     let seen = async {
-        let mut objects = pin!(watch_object(api.clone(), name).default_backoff());
+        let mut objects = watch_object(api.clone(), name).default_backoff().boxed();
         while let Some(object) = objects.next().await {
             match object {
                 Ok(Some(object)) if condition(&object) => return Some(object),
-                Ok(object) => last = Some(object.as_ref().map_or("absent".to_owned(), show)),
+                Ok(object) => {
+                    last = Some(object.as_ref().map_or_else(|| "absent".to_owned(), show));
+                }
                 Err(error) => last = Some(format!("unknown ({error})")),
             }
         }
@@ -74,7 +76,7 @@ pub async fn await_gone<K: Watchable>(api: &Api<K>, object: &K) -> Result<()> {
         api,
         &watcher::Config::default().fields(&format!("metadata.name={name}")),
         &what,
-        { |objects| objects.iter().all(|object| object.uid() != uid) },
+        |objects| objects.iter().all(|object| object.uid() != uid),
     )
     .await?;
     Ok(())
@@ -88,35 +90,37 @@ pub async fn await_list<K: Watchable>(
     what: &str,
     condition: impl Fn(&[K]) -> bool,
 ) -> Result<Vec<K>> {
-    let mut last = "not to be seen".to_owned();
+    let mut known = BTreeMap::new();
+    let mut trouble = String::new();
     let seen = async {
-        let mut known = BTreeMap::new();
         let mut complete = false;
-        let mut events = pin!(watcher(api.clone(), selection.clone()).default_backoff());
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => complete = record(&mut known, event, complete),
-                Err(error) => last = format!("unknown ({error})"),
+        let events = watcher(api.clone(), selection.clone()).default_backoff();
+        // All that has come is entered before the condition looks at thousands of objects again.
+        let mut events = events.ready_chunks(1000).boxed();
+        while let Some(chunk) = events.next().await {
+            for event in chunk {
+                match event {
+                    Ok(event) => complete = record(&mut known, event, complete),
+                    Err(error) => trouble = format!("; the watch failed: {error}"),
+                }
             }
             let objects: Vec<K> = known.values().cloned().collect();
             if complete && condition(&objects) {
                 return Some(objects);
             }
-            if complete {
-                last = objects.iter().map(show).collect::<Vec<_>>().join("; ");
-            }
         }
         None
     };
-    let seen = within(PATIENCE, seen).await;
-    match seen {
-        Some(objects) => Ok(objects),
-        None => bail!(
-            "the selected {} are not {what} after {} s; they are [{last}]",
-            K::plural(&K::DynamicType::default()),
-            PATIENCE.as_secs(),
-        ),
+    if let Some(objects) = within(PATIENCE, seen).await {
+        return Ok(objects);
     }
+    let shown: Vec<_> = known.values().map(show).collect();
+    bail!(
+        "the selected {} are not {what} after {} s; they are [{}]{trouble}",
+        K::plural(&K::DynamicType::default()),
+        PATIENCE.as_secs(),
+        shown.join("; "),
+    )
 }
 
 /// Enters an event into the known objects; returns whether these are complete.
@@ -144,23 +148,15 @@ fn record<K: Resource>(
 
 /// Whether a pod serves.
 pub fn pod_is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.is_some_and(|conditions| {
-        conditions
-            .iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
     })
 }
 
 /// The phase of a pod, such as `Running`.
 pub fn pod_phase(pod: &Pod) -> &str {
-    let phase = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     phase.unwrap_or("unknown")
 }
 
@@ -171,18 +167,11 @@ async fn within<T>(limit: Duration, future: impl Future<Output = Option<T>>) -> 
 /// Name, version and status of an object; never its content, which may be secret.
 fn show<K: Watchable>(object: &K) -> String {
     let value = serde_json::to_value(object).unwrap_or_default();
-    let deleted = if object.meta().deletion_timestamp.is_some() {
-        ", being deleted"
-    } else {
-        ""
-    };
+    let deleted = if object.meta().deletion_timestamp.is_some() { ", being deleted" } else { "" };
     format!(
         "{} (version {}{deleted}) {}",
         object.name_any(),
         object.resource_version().unwrap_or_default(),
-        value
-            .get("status")
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+        value.get("status").map(ToString::to_string).unwrap_or_default(),
     )
 }

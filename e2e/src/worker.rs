@@ -35,10 +35,7 @@ pub fn dedicated(name: &str, tenant: &str) -> Value {
 
 /// The state in its status.
 pub fn state(worker: &DuckWorker) -> &str {
-    worker
-        .status
-        .as_ref()
-        .map_or("Pending", |status| &status.state)
+    worker.status.as_ref().map_or("Pending", |status| &status.state)
 }
 
 /// A predicate: it is in this state.
@@ -48,11 +45,5 @@ pub fn is(wanted: &'static str) -> impl Fn(&DuckWorker) -> bool {
 
 /// Why it last changed.
 pub fn reason(worker: &DuckWorker) -> Option<&str> {
-    worker
-        .status
-        .as_ref()?
-        .transitions
-        .first()?
-        .reason
-        .as_deref()
+    worker.status.as_ref()?.transitions.first()?.reason.as_deref()
 }

@@ -21,17 +21,13 @@ async fn a_worker_becomes_idle_and_goes() -> Result<()> {
     Cluster::shared()
         .await?
         .with_namespace("idle-and-gone", async |ns| {
-            let controller = controller(&ns).await?;
+            let controller = controller(ns).await?;
             let created = ns.create::<DuckWorker>(worker::plain("w1")).await?;
-            let idle = ns
-                .await_object::<DuckWorker>("w1", "Idle", is("Idle"))
-                .await?;
+            let idle = ns.await_object::<DuckWorker>("w1", "Idle", is("Idle")).await?;
             let status = idle.status.context("a status")?;
             assert_eq!(status.owner_epoch, Some(1));
             assert!(status.pod.is_some() && status.secret_name.is_some());
-            ns.api::<DuckWorker>()
-                .delete("w1", &DeleteParams::default())
-                .await?;
+            ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
             await_gone(&ns.api::<DuckWorker>(), &created).await?;
             let list = ListParams::default();
             assert_eq!(ns.api::<Pod>().list(&list).await?.items.len(), 0);

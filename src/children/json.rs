@@ -27,10 +27,7 @@ pub fn object_in<'a>(
     key: &'static str,
 ) -> Result<&'a mut Object, BuildError> {
     where_silent(parent, key, Object::new());
-    parent
-        .get_mut(key)
-        .and_then(Value::as_object_mut)
-        .ok_or(BuildError::Malformed(key))
+    parent.get_mut(key).and_then(Value::as_object_mut).ok_or(BuildError::Malformed(key))
 }
 
 /// The list of this name, made empty where the template is silent.
@@ -39,10 +36,7 @@ pub fn list_in<'a>(
     key: &'static str,
 ) -> Result<&'a mut Vec<Value>, BuildError> {
     where_silent(parent, key, Vec::<Value>::new());
-    parent
-        .get_mut(key)
-        .and_then(Value::as_array_mut)
-        .ok_or(BuildError::Malformed(key))
+    parent.get_mut(key).and_then(Value::as_array_mut).ok_or(BuildError::Malformed(key))
 }
 
 /// The objects of the list of this name; none where the template is silent.

@@ -51,9 +51,7 @@ pub fn resource() -> ApiResource {
 pub fn shortened_grace(worker: &DuckWorker) -> Option<String> {
     let wanted = worker.spec.drain_timeout_seconds;
     let grace = worker.spec.template.as_json();
-    let grace = grace
-        .pointer("/spec/terminationGracePeriodSeconds")?
-        .as_i64()?;
+    let grace = grace.pointer("/spec/terminationGracePeriodSeconds")?.as_i64()?;
     (grace < wanted).then(|| {
         format!(
             "spec.template.spec.terminationGracePeriodSeconds is {grace}, less than \
@@ -148,10 +146,7 @@ mod tests {
         }}));
         assert_eq!(pod_of(&worker)["spec"]["terminationGracePeriodSeconds"], 30);
         let sentence = shortened_grace(&worker).unwrap();
-        assert!(
-            sentence.contains("is 30, less than") && sentence.contains("(900)"),
-            "{sentence}"
-        );
+        assert!(sentence.contains("is 30, less than") && sentence.contains("(900)"), "{sentence}");
     }
 
     #[test]
@@ -186,11 +181,6 @@ mod tests {
         assert!(sentence(malformed).contains("securityContext"));
         let mut unstored = worker_of(json!({ "spec": { "containers": [] } }));
         unstored.metadata.uid = None;
-        assert!(
-            build(&unstored)
-                .unwrap_err()
-                .to_string()
-                .contains("metadata.uid")
-        );
+        assert!(build(&unstored).unwrap_err().to_string().contains("metadata.uid"));
     }
 }

@@ -66,15 +66,8 @@ fn add_mount(duckdb: &mut Object, tls_dir: &str) -> Result<(), BuildError> {
 /// A port is information only; the template's own entry for it is kept.
 fn add_port(duckdb: &mut Object, port: i32) -> Result<(), BuildError> {
     let ports = list_in(duckdb, "ports")?;
-    let is_tcp = |entry: &Value| {
-        entry
-            .get("protocol")
-            .is_none_or(|p| p.is_null() || p == "TCP")
-    };
-    if ports
-        .iter()
-        .any(|entry| entry["containerPort"] == port && is_tcp(entry))
-    {
+    let is_tcp = |entry: &Value| entry.get("protocol").is_none_or(|p| p.is_null() || p == "TCP");
+    if ports.iter().any(|entry| entry["containerPort"] == port && is_tcp(entry)) {
         return Ok(());
     }
     let mut ours = json!({ "containerPort": port, "protocol": "TCP" });
@@ -99,22 +92,12 @@ fn add_volume(spec: &mut Object, worker: &WorkerKey) -> Result<(), BuildError> {
 }
 
 fn refuse(list: &[Value], what: &'static str, name: &str) -> Result<(), BuildError> {
-    let taken = list
-        .iter()
-        .filter_map(Value::as_object)
-        .any(|entry| is_named(entry, name));
-    if taken {
-        Err(reserved(what, name))
-    } else {
-        Ok(())
-    }
+    let taken = list.iter().filter_map(Value::as_object).any(|entry| is_named(entry, name));
+    if taken { Err(reserved(what, name)) } else { Ok(()) }
 }
 
 fn reserved(what: &'static str, name: &str) -> BuildError {
-    BuildError::Reserved {
-        what,
-        name: name.to_owned(),
-    }
+    BuildError::Reserved { what, name: name.to_owned() }
 }
 
 fn is_named(entry: &Object, name: &str) -> bool {
@@ -122,10 +105,7 @@ fn is_named(entry: &Object, name: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "`json!` at the call reads better without `&`"
-)]
+#[allow(clippy::needless_pass_by_value, reason = "`json!` at the call reads better without `&`")]
 mod tests {
     use serde_json::{Value, json};
 
@@ -142,9 +122,8 @@ mod tests {
 
     #[test]
     fn the_worker_finds_its_uid_its_token_and_its_certificate() {
-        let pod = pod_of(&worker_of(with_duckdb(
-            json!({ "env": [{ "name": "A", "value": "b" }] }),
-        )));
+        let pod =
+            pod_of(&worker_of(with_duckdb(json!({ "env": [{ "name": "A", "value": "b" }] }))));
         let duckdb = &pod["spec"]["containers"][1];
         assert_eq!(
             duckdb["env"],
@@ -173,10 +152,7 @@ mod tests {
     fn a_sidecar_gets_none_of_it() {
         let pod = pod_of(&worker_of(with_duckdb(json!({}))));
         let side = pod["spec"]["containers"][0].as_object().unwrap();
-        assert!(
-            !side.contains_key("env") && !side.contains_key("volumeMounts"),
-            "{side:?}"
-        );
+        assert!(!side.contains_key("env") && !side.contains_key("volumeMounts"), "{side:?}");
     }
 
     #[test]

@@ -30,11 +30,7 @@ fn harden_pod(context: &mut Object) {
     }
     // The group that may read the certificate, whichever user the process has.
     where_silent(context, "fsGroup", NOBODY_SPECIAL);
-    where_silent(
-        context,
-        "seccompProfile",
-        json!({ "type": "RuntimeDefault" }),
-    );
+    where_silent(context, "seccompProfile", json!({ "type": "RuntimeDefault" }));
 }
 
 fn harden_container(context: &mut Object) -> Result<(), BuildError> {
@@ -58,10 +54,7 @@ fn needs_escalation(context: &Object) -> bool {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "`json!` at the call reads better without `&`"
-)]
+#[allow(clippy::needless_pass_by_value, reason = "`json!` at the call reads better without `&`")]
 mod tests {
     use serde_json::{Value, json};
 

@@ -23,19 +23,14 @@ pub fn see(pod: &Pod, worker: &Uid) -> Result<PodSeen, InvalidName> {
     Ok(PodSeen {
         uid: Uid::new(meta.uid.as_deref().unwrap_or_default())?,
         whose: whose(pod, worker),
-        phase: status.map_or(PodPhase::Starting { blocked: None }, phase),
-        stop: meta.deletion_timestamp.as_ref().map(|by| PodStop {
-            by: by.0,
-            why: stopped(status),
-        }),
-        ip: status
-            .and_then(|s| s.pod_ip.clone())
-            .filter(|ip| !ip.is_empty()),
-        node: pod
-            .spec
-            .as_ref()
-            .and_then(|s| s.node_name.clone())
-            .filter(|n| !n.is_empty()),
+        phase: match status {
+            _ if meta.deletion_grace_period_seconds == Some(0) => PodPhase::Ended(forced()),
+            Some(status) => phase(status),
+            None => PodPhase::Starting { blocked: None },
+        },
+        stop: meta.deletion_timestamp.as_ref().map(|by| PodStop { by: by.0, why: stopped(status) }),
+        ip: status.and_then(|s| s.pod_ip.clone()).filter(|ip| !ip.is_empty()),
+        node: pod.spec.as_ref().and_then(|s| s.node_name.clone()).filter(|n| !n.is_empty()),
     })
 }
 
@@ -52,6 +47,11 @@ pub fn whose(pod: &Pod, worker: &Uid) -> Whose {
         Some(uid) if uid == worker.as_str() => Whose::Ours,
         _ => Whose::Foreign,
     }
+}
+
+/// Deleted with no grace: the API server forgets it in this very moment, whoever still runs it.
+fn forced() -> Trouble {
+    trouble(Reason::PodGone, "the pod was deleted without any time to stop")
 }
 
 fn phase(status: &PodStatus) -> PodPhase {
@@ -83,25 +83,17 @@ fn readiness(status: &PodStatus) -> Readiness {
 }
 
 fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a PodCondition> {
-    status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == kind)
+    status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
 }
 
 /// What keeps DuckDB from running: first the scheduler's word, then the kubelet's.
 fn blocked(status: &PodStatus) -> Option<Trouble> {
     if let Some(unscheduled) = condition(status, "PodScheduled").filter(|c| c.status == "False") {
-        let message = unscheduled
-            .message
-            .as_deref()
-            .unwrap_or("the pod has no node yet");
+        let message = unscheduled.message.as_deref().unwrap_or("the pod has no node yet");
         return Some(trouble(Reason::Unschedulable, message));
     }
     let init = status.init_container_statuses.iter().flatten();
-    init.chain(status.container_statuses.iter().flatten())
-        .find_map(container_blocked)
+    init.chain(status.container_statuses.iter().flatten()).find_map(container_blocked)
 }
 
 fn container_blocked(container: &ContainerStatus) -> Option<Trouble> {
@@ -153,18 +145,13 @@ fn ended(status: &PodStatus) -> Trouble {
         return trouble;
     }
     let init = status.init_container_statuses.iter().flatten();
-    let failed = init
-        .chain(status.container_statuses.iter().flatten())
-        .find_map(|container| {
-            let ended = container.state.as_ref()?.terminated.as_ref()?;
-            (ended.exit_code != 0).then(|| process_ended(&container.name, ended))
-        });
+    let failed = init.chain(status.container_statuses.iter().flatten()).find_map(|container| {
+        let ended = container.state.as_ref()?.terminated.as_ref()?;
+        (ended.exit_code != 0).then(|| process_ended(&container.name, ended))
+    });
     failed.unwrap_or_else(|| {
         let said = status.message.as_deref().or(status.reason.as_deref());
-        trouble(
-            Reason::Crashed,
-            said.unwrap_or("the pod ended and does not say why"),
-        )
+        trouble(Reason::Crashed, said.unwrap_or("the pod ended and does not say why"))
     })
 }
 
@@ -182,26 +169,16 @@ fn ended_from_outside(status: &PodStatus) -> Option<Trouble> {
         _ => return None,
     };
     let detail = status.message.as_deref().unwrap_or_default();
-    Some(trouble(
-        reason,
-        format!("{word}: {detail}").trim_end_matches([':', ' ']),
-    ))
+    Some(trouble(reason, format!("{word}: {detail}").trim_end_matches([':', ' '])))
 }
 
 /// Whoever disrupted the pod leaves a condition, also before it has ended.
 fn disruption(status: &PodStatus) -> Option<Trouble> {
     let disruption = condition(status, "DisruptionTarget").filter(|c| c.status == "True")?;
     let word = disruption.reason.as_deref().unwrap_or("Disrupted");
-    let reason = if word == "DeletionByPodGC" {
-        Reason::NodeLost
-    } else {
-        Reason::Evicted
-    };
+    let reason = if word == "DeletionByPodGC" { Reason::NodeLost } else { Reason::Evicted };
     let detail = disruption.message.as_deref().unwrap_or_default();
-    Some(trouble(
-        reason,
-        format!("{word}: {detail}").trim_end_matches([':', ' ']),
-    ))
+    Some(trouble(reason, format!("{word}: {detail}").trim_end_matches([':', ' '])))
 }
 
 fn stopped(status: Option<&PodStatus>) -> Trouble {
@@ -231,10 +208,7 @@ fn process_ended(container: &str, ended: &ContainerStateTerminated) -> Trouble {
             |signal| format!("by signal {signal}"),
         ),
     };
-    trouble(
-        Reason::Crashed,
-        format!("container {container:?} ended {how}"),
-    )
+    trouble(Reason::Crashed, format!("container {container:?} ended {how}"))
 }
 
 fn trouble(reason: Reason, message: impl AsRef<str>) -> Trouble {

@@ -1,7 +1,4 @@
-#![allow(
-    clippy::needless_pass_by_value,
-    reason = "`json!` at the call reads better without `&`"
-)]
+#![allow(clippy::needless_pass_by_value, reason = "`json!` at the call reads better without `&`")]
 
 use serde_json::{Value, json};
 
@@ -94,18 +91,10 @@ fn a_pod_without_status_is_starting() {
 fn what_blocks_a_start_is_named() {
     let waiting = |reason: &str| duckdb_is("Pending", json!({ "waiting": { "reason": reason } }));
     for word in ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"] {
-        assert_eq!(
-            blocked_by(waiting(word)),
-            Some(Reason::ImagePullFailed),
-            "{word}"
-        );
+        assert_eq!(blocked_by(waiting(word)), Some(Reason::ImagePullFailed), "{word}");
     }
     for word in ["CreateContainerConfigError", "CreateContainerError"] {
-        assert_eq!(
-            blocked_by(waiting(word)),
-            Some(Reason::ContainerConfigError),
-            "{word}"
-        );
+        assert_eq!(blocked_by(waiting(word)), Some(Reason::ContainerConfigError), "{word}");
     }
     for word in ["ContainerCreating", "PodInitializing", "WordOfTomorrow"] {
         assert_eq!(blocked_by(waiting(word)), None, "{word}");
@@ -124,16 +113,8 @@ fn an_init_container_blocks_too() {
     };
     let pull =
         status(json!({ "waiting": { "reason": "ErrImagePull", "message": "no such image" } }));
-    let PodPhase::Starting {
-        blocked: Some(trouble),
-    } = phase_of(pull)
-    else {
-        panic!()
-    };
-    assert_eq!(
-        trouble.message,
-        r#"container "init" waits: ErrImagePull: no such image"#
-    );
+    let PodPhase::Starting { blocked: Some(trouble) } = phase_of(pull) else { panic!() };
+    assert_eq!(trouble.message, r#"container "init" waits: ErrImagePull: no such image"#);
     let crash = status(json!({ "terminated": { "exitCode": 3 } }));
     assert_eq!(blocked_by(crash), Some(Reason::Crashed));
 }
@@ -153,21 +134,13 @@ fn a_dead_duckdb_is_seen_behind_a_living_sidecar() {
         container("side", json!({ "running": {} })),
         container("duckdb", json!({ "terminated": { "exitCode": 1, "reason": "Error" } })) ] });
     let why = ended_by(status);
-    assert_eq!(
-        why,
-        Trouble::new(
-            Reason::Crashed,
-            r#"container "duckdb" ended with exit code 1"#
-        )
-    );
+    assert_eq!(why, Trouble::new(Reason::Crashed, r#"container "duckdb" ended with exit code 1"#));
 }
 
 #[test]
 fn how_it_ended_is_named() {
-    let killed = duckdb_is(
-        "Failed",
-        json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } }),
-    );
+    let killed =
+        duckdb_is("Failed", json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } }));
     assert_eq!(ended_by(killed).reason, Reason::OutOfMemory);
 
     let mut evicted = duckdb_is("Failed", json!({ "terminated": { "exitCode": 137 } }));
@@ -175,10 +148,7 @@ fn how_it_ended_is_named() {
     evicted["message"] = json!("The node was low on resource: memory.");
     assert_eq!(
         ended_by(evicted),
-        Trouble::new(
-            Reason::Evicted,
-            "Evicted: The node was low on resource: memory."
-        )
+        Trouble::new(Reason::Evicted, "Evicted: The node was low on resource: memory.")
     );
 
     let turned_away = json!({ "phase": "Failed", "reason": "OutOfcpu" });
@@ -186,15 +156,10 @@ fn how_it_ended_is_named() {
 
     let collected = json!({ "phase": "Failed", "conditions": [
         { "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC" }] });
-    assert_eq!(
-        ended_by(collected),
-        Trouble::new(Reason::NodeLost, "DeletionByPodGC")
-    );
+    assert_eq!(ended_by(collected), Trouble::new(Reason::NodeLost, "DeletionByPodGC"));
 
-    let done = duckdb_is(
-        "Succeeded",
-        json!({ "terminated": { "exitCode": 0, "reason": "Completed" } }),
-    );
+    let done =
+        duckdb_is("Succeeded", json!({ "terminated": { "exitCode": 0, "reason": "Completed" } }));
     assert_eq!(ended_by(done).reason, Reason::Crashed);
 }
 
@@ -228,15 +193,8 @@ fn a_pod_that_was_told_to_stop_says_by_whom() {
 #[test]
 fn sentences_are_bounded() {
     let long = "x".repeat(10_000);
-    let status = duckdb_is(
-        "Pending",
-        json!({ "waiting": { "reason": "ErrImagePull", "message": long } }),
-    );
-    let PodPhase::Starting {
-        blocked: Some(trouble),
-    } = phase_of(status)
-    else {
-        panic!()
-    };
+    let status =
+        duckdb_is("Pending", json!({ "waiting": { "reason": "ErrImagePull", "message": long } }));
+    let PodPhase::Starting { blocked: Some(trouble) } = phase_of(status) else { panic!() };
     assert_eq!(trouble.message.chars().count(), SENTENCE);
 }

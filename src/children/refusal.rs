@@ -34,27 +34,20 @@ pub fn of(answer: &Status) -> Option<Refusal> {
         400 | 403 | 413 | 422 => Reason::PodRefused,
         _ => return None,
     };
-    Some(Refusal::Rule(Trouble::new(
-        reason,
-        one_line(&answer.message, SENTENCE),
-    )))
+    Some(Refusal::Rule(Trouble::new(reason, one_line(&answer.message, SENTENCE))))
 }
 
-/// Quota and limit range have no reason of their own in the answer; these are their sentences.
+/// Quota and limit range have no reason of their own in the answer; these are their sentences:
+/// "exceeded quota: q, …" and "maximum memory usage per Container is …".
 fn speaks_of_quota(message: &str) -> bool {
-    [
+    let sentences = [
         "exceeded quota",
         "failed quota",
         "status unknown for quota",
-        "maximum cpu",
-        "minimum cpu",
-        "maximum memory",
-        "minimum memory",
-        "maximum ephemeral-storage",
-        "limit to request ratio",
-    ]
-    .iter()
-    .any(|sentence| message.contains(sentence))
+        " usage per ",
+        " limit to request ratio per ",
+    ];
+    sentences.iter().any(|sentence| message.contains(sentence))
 }
 
 #[cfg(test)]
@@ -100,11 +93,7 @@ mod tests {
     #[test]
     fn what_may_pass_is_no_refusal() {
         for code in [401, 404, 409, 429, 500, 503, 504] {
-            assert_eq!(
-                refused(json!({ "code": code, "message": "later" })),
-                None,
-                "{code}"
-            );
+            assert_eq!(refused(json!({ "code": code, "message": "later" })), None, "{code}");
         }
     }
 }

@@ -52,11 +52,7 @@ pub fn see(secret: &Secret, worker: &Uid) -> Result<SecretSeen, InvalidName> {
 /// Whose secret it is. A mutable one proves nothing, so it is nobody's of ours.
 pub fn whose(secret: &Secret, worker: &Uid) -> Whose {
     let named = entry(secret, labels::UID_KEY) == Some(worker.as_str());
-    if named && secret.immutable == Some(true) {
-        Whose::Ours
-    } else {
-        Whose::Foreign
-    }
+    if named && secret.immutable == Some(true) { Whose::Ours } else { Whose::Foreign }
 }
 
 /// The credentials in a worker's secret; none when one of them is missing or no text.
@@ -80,19 +76,11 @@ mod tests {
 
     fn key() -> WorkerKey {
         let uid = Uid::new("11111111-2222-3333-4444-555555555555").unwrap();
-        WorkerKey {
-            namespace: "data".to_owned(),
-            name: "w1".to_owned(),
-            uid,
-        }
+        WorkerKey { namespace: "data".to_owned(), name: "w1".to_owned(), uid }
     }
 
     fn credentials_of_test() -> Credentials {
-        Credentials::new(
-            "token".to_owned(),
-            "certificate".to_owned(),
-            "key".to_owned(),
-        )
+        Credentials::new("token".to_owned(), "certificate".to_owned(), "key".to_owned())
     }
 
     fn stored(secret: Secret) -> Secret {
@@ -106,14 +94,8 @@ mod tests {
         let secret: Value = serde_json::to_value(build(&key(), &credentials_of_test())).unwrap();
         assert_eq!(secret["metadata"]["name"], "w1-rpc");
         assert_eq!(secret["metadata"]["namespace"], "data");
-        assert_eq!(
-            secret["metadata"]["labels"]["duckworker.dev/worker-uid"],
-            key().uid.as_str()
-        );
-        assert_eq!(
-            secret["metadata"]["ownerReferences"][0]["kind"],
-            "DuckWorker"
-        );
+        assert_eq!(secret["metadata"]["labels"]["duckworker.dev/worker-uid"], key().uid.as_str());
+        assert_eq!(secret["metadata"]["ownerReferences"][0]["kind"], "DuckWorker");
         assert_eq!(secret["type"], "Opaque");
         assert_eq!(secret["immutable"], true);
         let keys: Vec<_> = secret["data"].as_object().unwrap().keys().collect();
@@ -137,19 +119,11 @@ mod tests {
         assert_eq!(see(&ours, &key().uid).unwrap().whose, Whose::Ours);
 
         let other = Uid::new("other").unwrap();
-        assert_eq!(
-            see(&ours, &other).unwrap().whose,
-            Whose::Foreign,
-            "of a predecessor"
-        );
+        assert_eq!(see(&ours, &other).unwrap().whose, Whose::Foreign, "of a predecessor");
 
         let mut mutable = ours.clone();
         mutable.immutable = None;
-        assert_eq!(
-            see(&mutable, &key().uid).unwrap().whose,
-            Whose::Foreign,
-            "could be changed"
-        );
+        assert_eq!(see(&mutable, &key().uid).unwrap().whose, Whose::Foreign, "could be changed");
 
         let forged: Secret = serde_json::from_value(json!({
             "metadata": { "name": "w1-rpc", "uid": "x", "labels": ours.metadata.labels,
@@ -157,10 +131,6 @@ mod tests {
             "immutable": true, "data": {},
         }))
         .unwrap();
-        assert_eq!(
-            see(&forged, &key().uid).unwrap().whose,
-            Whose::Foreign,
-            "labels are no proof"
-        );
+        assert_eq!(see(&forged, &key().uid).unwrap().whose, Whose::Foreign, "labels are no proof");
     }
 }

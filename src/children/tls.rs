@@ -42,11 +42,7 @@ pub struct Credentials {
 impl Credentials {
     /// Credentials that exist: token, and certificate and private key as PEM.
     pub fn new(token: String, certificate: String, private_key: String) -> Self {
-        Self {
-            token: Zeroizing::new(token),
-            certificate,
-            private_key: Zeroizing::new(private_key),
-        }
+        Self { token: Zeroizing::new(token), certificate, private_key: Zeroizing::new(private_key) }
     }
 
     /// Makes fresh ones for the worker of this server name.
@@ -87,11 +83,8 @@ impl fmt::Debug for Credentials {
 
 fn parameters(server_name: &str, now: Timestamp) -> Result<CertificateParams, TlsError> {
     let mut parameters = CertificateParams::new([server_name.to_owned()])?;
-    let common_name = if server_name.len() <= COMMON_NAME_LIMIT {
-        server_name
-    } else {
-        "duckworker"
-    };
+    let common_name =
+        if server_name.len() <= COMMON_NAME_LIMIT { server_name } else { "duckworker" };
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, common_name);
     parameters.distinguished_name = subject;
@@ -131,10 +124,7 @@ mod tests {
 
     #[test]
     fn every_worker_gets_its_own() {
-        let (a, b) = (
-            generate("w1.data.duckworker"),
-            generate("w1.data.duckworker"),
-        );
+        let (a, b) = (generate("w1.data.duckworker"), generate("w1.data.duckworker"));
         assert_eq!(a.token().len(), 64);
         assert!(a.token().bytes().all(|b| b.is_ascii_hexdigit()));
         assert_ne!(a.token(), b.token());
@@ -147,10 +137,7 @@ mod tests {
     fn debug_shows_nothing() {
         let credentials = generate("w1.data.duckworker");
         let shown = format!("{credentials:?} {:?}", Some(&credentials));
-        assert!(
-            !shown.contains(credentials.token()) && !shown.contains("BEGIN"),
-            "{shown}"
-        );
+        assert!(!shown.contains(credentials.token()) && !shown.contains("BEGIN"), "{shown}");
     }
 
     #[test]
@@ -167,10 +154,7 @@ mod tests {
         let names = format!("{:?}", parameters.subject_alt_names);
         assert!(names.contains(&long), "{names}");
         let subject = format!("{:?}", parameters.distinguished_name);
-        assert!(
-            !subject.contains(&long) && subject.contains("duckworker"),
-            "{subject}"
-        );
+        assert!(!subject.contains(&long) && subject.contains("duckworker"), "{subject}");
         assert!(Credentials::generate(&long, NOW.parse().unwrap()).is_ok());
     }
 }

@@ -1,17 +1,21 @@
 //! What the controllers watch, and how little of it they keep.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use duckworker_api::{DuckWorker, labels};
-use duckworker_client::cache::guarded_watch;
-use duckworker_core::WorkerState;
-use futures::{Stream, StreamExt};
+use duckworker_client::WorkerCache;
+use duckworker_client::cache::{guarded_watch, watch_backoff};
+use duckworker_core::Uid;
+use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::watch;
 
 /// One namespace, or all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,50 +55,87 @@ impl From<&crate::settings::Scope> for Vec<Scope> {
 /// A watch error, or the object that changed.
 pub type Touched<K> = watcher::Result<K>;
 
+/// No pause for the merged stream of all watches: each has its own. With the library's default
+/// one broken watch holds up all others, for longer with each, up to a minute.
+#[derive(Debug, Clone)]
+pub struct Undelayed;
+
+impl Iterator for Undelayed {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::ZERO)
+    }
+}
+
+impl Backoff for Undelayed {
+    fn reset(&mut self) {}
+}
+
 /// Follows what concerns more than a worker's own reconcile.
 pub trait WorkerFollower: Send + 'static {
     /// A worker is gone.
     fn gone(&self, worker: &DuckWorker);
 }
 
-/// Workers. Once a worker has its pod, its template is needed no more and dropped.
+/// Workers.
 pub fn workers<F: WorkerFollower>(
     client: &Client,
     scope: &Scope,
     follower: F,
-) -> (Store<DuckWorker>, impl Stream<Item = Touched<DuckWorker>> + Send + use<F>) {
-    let (reader, writer) = store();
-    let api: Api<DeserializeGuard<DuckWorker>> = scope.api(client);
-    let events = guarded_watch(api, watcher::Config::default())
-        .modify(trim_worker)
-        .inspect(move |event| {
-            if let Ok(watcher::Event::Delete(worker)) = event {
-                follower.gone(worker);
-            }
-        });
-    (reader, reflector(writer, events).touched_objects())
+) -> (WorkerCache, impl Stream<Item = Touched<DuckWorker>> + Send + use<F>) {
+    let namespace = match scope {
+        Scope::Cluster => None,
+        Scope::Namespace(name) => Some(name.as_str()),
+    };
+    WorkerCache::watch(client, namespace, move |worker| follower.gone(worker))
 }
 
-fn trim_worker(worker: &mut DuckWorker) {
-    worker.managed_fields_mut().clear();
-    worker.annotations_mut().clear();
-    let state = worker.status.as_ref().and_then(|s| s.state.parse::<WorkerState>().ok());
-    let needs_template =
-        matches!(state, None | Some(WorkerState::Pending | WorkerState::Spawning));
-    if !needs_template {
-        worker.spec.template.trim();
+/// What a watch tells, once its cache holds it, beside the objects that changed.
+pub enum Told {
+    /// It has shown a child of the worker with this uid.
+    Shown(Uid),
+    /// It began anew: what vanished meanwhile is not in the cache, and nobody was told.
+    Relisted,
+}
+
+impl Told {
+    fn by<K: ResourceExt>(event: &watcher::Event<K>) -> Option<Self> {
+        match event {
+            watcher::Event::Init => None,
+            watcher::Event::InitDone => Some(Self::Relisted),
+            watcher::Event::Apply(child)
+            | watcher::Event::InitApply(child)
+            | watcher::Event::Delete(child) => {
+                Uid::new(child.labels().get(labels::WORKER_UID)?).ok().map(Self::Shown)
+            }
+        }
     }
 }
 
+/// A stream of the changes of a channel.
+pub fn changes(receiver: watch::Receiver<()>) -> impl Stream<Item = ()> + Send {
+    stream::unfold(receiver, async |mut receiver| {
+        receiver.changed().await.ok().map(|()| ((), receiver))
+    })
+}
+
 /// Pods of workers, by our label: without what plans do not read.
-pub fn pods(
+pub fn pods<F: Fn(Told) + Send + 'static>(
     client: &Client,
     scope: &Scope,
-) -> (Store<Pod>, impl Stream<Item = Touched<Pod>> + Send + use<>) {
+    follow: F,
+) -> (Store<Pod>, impl Stream<Item = Touched<Pod>> + Send + use<F>) {
     let (reader, writer) = store();
     let api: Api<DeserializeGuard<Pod>> = scope.api(client);
-    let events = guarded_watch(api, ours()).modify(trim_pod);
-    (reader, reflector(writer, events).touched_objects())
+    let events = reflector(writer, guarded_watch(api, ours()).modify(trim_pod));
+    (reader, events.inspect(move |event| tell(event, &follow)).touched_objects())
+}
+
+fn tell<K: ResourceExt>(event: &watcher::Result<watcher::Event<K>>, follow: &impl Fn(Told)) {
+    if let Some(told) = event.as_ref().ok().and_then(Told::by) {
+        follow(told);
+    }
 }
 
 fn trim_pod(pod: &mut Pod) {
@@ -116,32 +157,39 @@ fn trim_pod(pod: &mut Pod) {
 }
 
 /// Secrets of workers, by our label: metadata only, no secret byte enters this process.
-pub fn secrets(
+pub fn secrets<F: Fn(Told) + Send + 'static>(
     client: &Client,
     scope: &Scope,
+    follow: F,
 ) -> (
     Store<PartialObjectMeta<Secret>>,
-    impl Stream<Item = Touched<PartialObjectMeta<Secret>>> + Send + use<>,
+    impl Stream<Item = Touched<PartialObjectMeta<Secret>>> + Send + use<F>,
 ) {
     let (reader, writer) = store();
     let api: Api<PartialObjectMeta<Secret>> = scope.api(client);
-    let events = watcher(api, ours()).default_backoff().modify(|secret| {
+    let events = watcher(api, ours()).backoff(watch_backoff()).modify(|secret| {
         secret.managed_fields_mut().clear();
     });
-    (reader, reflector(writer, events).touched_objects())
+    let events = reflector(writer, events);
+    (reader, events.inspect(move |event| tell(event, &follow)).touched_objects())
 }
 
-/// Leases of instances.
-pub fn leases(
+/// Leases of instances. `gone` is told of each that was deleted.
+pub fn leases<F: Fn() + Send + 'static>(
     client: &Client,
     namespace: &str,
-) -> (Store<Lease>, impl Stream<Item = Touched<Lease>> + Send + use<>) {
+    gone: F,
+) -> (Store<Lease>, impl Stream<Item = Touched<Lease>> + Send + use<F>) {
     let (reader, writer) = store();
     let api: Api<DeserializeGuard<Lease>> = Api::namespaced(client.clone(), namespace);
     let selector = format!("{}={}", labels::COMPONENT, labels::CONTROL_PLANE);
     let config = watcher::Config::default().labels(&selector);
-    let events = guarded_watch(api, config);
-    (reader, reflector(writer, events).touched_objects())
+    let events = reflector(writer, guarded_watch(api, config)).inspect(move |event| {
+        if let Ok(watcher::Event::Delete(_)) = event {
+            gone();
+        }
+    });
+    (reader, events.touched_objects())
 }
 
 fn ours() -> watcher::Config {

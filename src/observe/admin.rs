@@ -45,10 +45,7 @@ impl AdminServer {
         readiness: Readiness,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self {
-            listener,
-            shown: Shown { metrics, readiness },
-        })
+        Ok(Self { listener, shown: Shown { metrics, readiness } })
     }
 
     /// The address that it listens on.
@@ -123,10 +120,7 @@ mod tests {
     }
 
     fn shown() -> Shown {
-        Shown {
-            metrics: Arc::new(Metrics::new()),
-            readiness: Readiness::default(),
-        }
+        Shown { metrics: Arc::new(Metrics::new()), readiness: Readiness::default() }
     }
 
     #[tokio::test]
@@ -137,17 +131,11 @@ mod tests {
         let (status, body) = fetch(&shown, "/readyz").await;
         assert_eq!(
             (status, body.as_str()),
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "waiting for: caches, instance"
-            )
+            (StatusCode::SERVICE_UNAVAILABLE, "waiting for: caches, instance")
         );
         caches.ready();
         instance.ready();
-        assert_eq!(
-            fetch(&shown, "/readyz").await,
-            (StatusCode::OK, "ok".to_owned())
-        );
+        assert_eq!(fetch(&shown, "/readyz").await, (StatusCode::OK, "ok".to_owned()));
     }
 
     #[tokio::test]

@@ -44,30 +44,17 @@ impl ApiCall {
     /// Reads a request.
     pub fn of(method: &Method, uri: &Uri) -> Self {
         match Target::of(uri.path()) {
-            Target::Server => Self {
-                verb: Verb::of(method, Scope::One),
-                resource: "server".to_owned(),
-            },
-            Target::Discovery => Self {
-                verb: Verb::of(method, Scope::One),
-                resource: "discovery".to_owned(),
-            },
-            Target::Resource {
-                resource,
-                subresource,
-                scope,
-            } => {
+            Target::Server => {
+                Self { verb: Verb::of(method, Scope::One), resource: "server".to_owned() }
+            }
+            Target::Discovery => {
+                Self { verb: Verb::of(method, Scope::One), resource: "discovery".to_owned() }
+            }
+            Target::Resource { resource, subresource, scope } => {
                 let is_watch = scope == Scope::Many && asks_to_watch(uri.query());
-                let verb = if is_watch {
-                    Verb::Watch
-                } else {
-                    Verb::of(method, scope)
-                };
+                let verb = if is_watch { Verb::Watch } else { Verb::of(method, scope) };
                 let subresource = subresource.map(|s| format!("/{s}")).unwrap_or_default();
-                Self {
-                    verb,
-                    resource: format!("{resource}{subresource}"),
-                }
+                Self { verb, resource: format!("{resource}{subresource}") }
             }
         }
     }
@@ -98,11 +85,7 @@ impl Verb {
 enum Target<'a> {
     Server,
     Discovery,
-    Resource {
-        resource: &'a str,
-        subresource: Option<&'a str>,
-        scope: Scope,
-    },
+    Resource { resource: &'a str, subresource: Option<&'a str>, scope: Scope },
 }
 
 impl<'a> Target<'a> {
@@ -112,11 +95,7 @@ impl<'a> Target<'a> {
         let Some(root) = segments.iter().position(|&s| s == "api" || s == "apis") else {
             return Self::Server;
         };
-        let version = if segments[root] == "api" {
-            root + 2
-        } else {
-            root + 3
-        };
+        let version = if segments[root] == "api" { root + 2 } else { root + 3 };
         let path = match segments.get(version..).unwrap_or_default() {
             // The two subresources of a namespace, which look like resources in it.
             ["namespaces", _, sub @ ("status" | "finalize")] => {
@@ -134,19 +113,12 @@ impl<'a> Target<'a> {
     }
 
     const fn resource(resource: &'a str, subresource: Option<&'a str>, scope: Scope) -> Self {
-        Self::Resource {
-            resource,
-            subresource,
-            scope,
-        }
+        Self::Resource { resource, subresource, scope }
     }
 }
 
 fn asks_to_watch(query: Option<&str>) -> bool {
-    query.is_some_and(|q| {
-        q.split('&')
-            .any(|pair| matches!(pair, "watch=true" | "watch=1"))
-    })
+    query.is_some_and(|q| q.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")))
 }
 
 // === the metric ===
@@ -167,9 +139,7 @@ impl ApiCallMetrics {
 
     /// The layer to put on the client's stack: outermost, so that what a deadline cuts off is seen.
     pub fn layer(&self) -> CountCalls {
-        CountCalls {
-            metrics: self.clone(),
-        }
+        CountCalls { metrics: self.clone() }
     }
 }
 
@@ -238,10 +208,7 @@ impl<S> Layer<S> for CountCalls {
     type Service = CountedCalls<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CountedCalls {
-            inner,
-            metrics: self.metrics.clone(),
-        }
+        CountedCalls { inner, metrics: self.metrics.clone() }
     }
 }
 
@@ -267,15 +234,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let ApiCall { verb, resource } = ApiCall::of(request.method(), request.uri());
-        let labels = CallLabels {
-            verb,
-            resource,
-            code: Code::Abandoned,
-        };
-        let mut count = Count {
-            metrics: self.metrics.clone(),
-            labels,
-        };
+        let labels = CallLabels { verb, resource, code: Code::Abandoned };
+        let mut count = Count { metrics: self.metrics.clone(), labels };
         let call = self.inner.call(request);
         Box::pin(async move {
             let answer = call.await;

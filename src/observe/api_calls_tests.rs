@@ -36,9 +36,7 @@ fn requests_are_read_as_rbac_reads_them() {
     ";
     for case in cases.lines().map(str::trim).filter(|case| !case.is_empty()) {
         let words: Vec<_> = case.split_whitespace().collect();
-        let [method, uri, verb, resource] = words[..] else {
-            panic!("{case}")
-        };
+        let [method, uri, verb, resource] = words[..] else { panic!("{case}") };
         assert_eq!(call(method, uri), (verb, resource.to_owned()), "{case}");
     }
 }
@@ -51,17 +49,11 @@ fn an_objects_name_is_no_watch() {
 }
 
 fn request() -> Request<()> {
-    Request::get("/api/v1/namespaces/data/pods/w1")
-        .body(())
-        .unwrap()
+    Request::get("/api/v1/namespaces/data/pods/w1").body(()).unwrap()
 }
 
 fn counted(metrics: &ApiCallMetrics, code: Code) -> u64 {
-    let labels = CallLabels {
-        verb: Verb::Get,
-        resource: "pods".to_owned(),
-        code,
-    };
+    let labels = CallLabels { verb: Verb::Get, resource: "pods".to_owned(), code };
     metrics.calls.get_or_create(&labels).get()
 }
 
@@ -73,12 +65,7 @@ async fn answers_are_counted_by_their_code() {
         *response.status_mut() = StatusCode::CONFLICT;
         ready(Ok::<_, Infallible>(response))
     });
-    metrics
-        .layer()
-        .layer(server)
-        .oneshot(request())
-        .await
-        .unwrap();
+    metrics.layer().layer(server).oneshot(request()).await.unwrap();
     assert_eq!(counted(&metrics, Code::Http(409)), 1);
     assert_eq!(counted(&metrics, Code::Abandoned), 0);
 }
@@ -87,12 +74,7 @@ async fn answers_are_counted_by_their_code() {
 async fn a_call_without_answer_is_counted_too() {
     let metrics = ApiCallMetrics::default();
     let broken = service_fn(|_| ready(Err::<Response<()>, _>("connection reset")));
-    metrics
-        .layer()
-        .layer(broken)
-        .oneshot(request())
-        .await
-        .unwrap_err();
+    metrics.layer().layer(broken).oneshot(request()).await.unwrap_err();
     assert_eq!(counted(&metrics, Code::Failed), 1);
 
     let silent = service_fn(|_| pending::<Result<Response<()>, Infallible>>());

@@ -39,6 +39,8 @@ pub enum EventReason {
     WorkerLost,
     /// The worker did not start, or its tenant could not be activated.
     WorkerAbandoned,
+    /// The worker's pod was told to stop by somebody else: it finishes its sessions and ends.
+    WorkerDrained,
     /// Another instance looks after the worker now; its pod was not touched.
     WorkerAdopted,
     /// The worker's owner died and its sessions with it; the worker is ended.
@@ -77,7 +79,7 @@ impl EventReason {
             Self::WorkerAbandoned => "Abandon",
             Self::WorkerAdopted => "Adopt",
             Self::WorkerOrphaned => "Retire",
-            Self::SecretLost => "Drain",
+            Self::SecretLost | Self::WorkerDrained => "Drain",
             Self::InstanceExpired => "Expire",
             Self::WorkerUnreadable | Self::NameConflict => "LeaveAlone",
             Self::PodRefused | Self::PodBlocked => "Spawn",
@@ -108,13 +110,7 @@ impl Events {
             instance: Some(instance.chars().take(INSTANCE).collect()),
         };
         let (events, queue) = Self::channel();
-        (
-            events,
-            EventWriter {
-                recorder: Recorder::new(client, reporter),
-                queue,
-            },
-        )
+        (events, EventWriter { recorder: Recorder::new(client, reporter), queue })
     }
 
     fn channel() -> (Self, mpsc::Receiver<Told>) {
@@ -125,11 +121,7 @@ impl Events {
     /// Says what happened to an object, in a sentence without secrets. What does not fit in the
     /// queue is logged and dropped.
     pub fn tell(&self, regarding: ObjectReference, reason: EventReason, message: &str) {
-        let told = Told {
-            regarding,
-            reason,
-            message: one_line(message, MESSAGE),
-        };
+        let told = Told { regarding, reason, message: one_line(message, MESSAGE) };
         if let Err(error) = self.queue.try_send(told) {
             let (mpsc::error::TrySendError::Full(told) | mpsc::error::TrySendError::Closed(told)) =
                 error;
@@ -216,10 +208,7 @@ mod tests {
     fn reasons_are_words_that_the_api_takes() {
         for reason in EventReason::iter() {
             let word = reason.to_string();
-            assert!(
-                word.len() <= 128 && word.chars().all(|c| c.is_ascii_alphabetic()),
-                "{word}"
-            );
+            assert!(word.len() <= 128 && word.chars().all(|c| c.is_ascii_alphabetic()), "{word}");
             assert!(!reason.action().is_empty());
         }
     }
@@ -227,11 +216,7 @@ mod tests {
     #[tokio::test]
     async fn messages_are_one_bounded_line() {
         let (events, mut queue) = Events::channel();
-        events.tell(
-            worker(),
-            EventReason::WorkerLost,
-            &format!("a\nb {}", "ü".repeat(2000)),
-        );
+        events.tell(worker(), EventReason::WorkerLost, &format!("a\nb {}", "ü".repeat(2000)));
         let event = queue.recv().await.unwrap().event();
         let note = event.note.unwrap();
         assert!(note.starts_with("a b ü") && note.len() <= 1024, "{note}");

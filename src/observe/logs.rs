@@ -1,6 +1,8 @@
 //! How logs are written: one line a record, to standard error.
 
 use clap::ValueEnum;
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -41,6 +43,7 @@ pub enum LogError {
 pub fn init(settings: &LogSettings) -> Result<(), LogError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&settings.filter)?)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let twice = LogError::Twice;
     match settings.format {
@@ -55,10 +58,7 @@ mod tests {
 
     #[test]
     fn a_malformed_filter_is_refused_with_an_example() {
-        let settings = LogSettings {
-            format: LogFormat::Json,
-            filter: "info,=,[".to_owned(),
-        };
+        let settings = LogSettings { format: LogFormat::Json, filter: "info,=,[".to_owned() };
         let error = init(&settings).unwrap_err();
         assert!(matches!(error, LogError::Filter(_)));
         assert!(error.to_string().contains("kube_client=debug"));

@@ -2,7 +2,7 @@
 //! series is bounded whatever people create.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use duckworker_core::{TransitionName, WorkerState};
@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::api_calls::ApiCallMetrics;
+use super::janitor::JanitorMetrics;
 
 /// The registry and the handles of its metrics. Handles are cheap to clone.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Metrics {
     pub api_calls: ApiCallMetrics,
     /// Runs of the controllers.
     pub reconciles: ReconcileMetrics,
+    /// Steps of the janitor.
+    pub janitor: JanitorMetrics,
 }
 
 impl Metrics {
@@ -40,15 +43,15 @@ impl Metrics {
             transitions: TransitionMetrics::register(&mut registry),
             api_calls: ApiCallMetrics::register(&mut registry),
             reconciles: ReconcileMetrics::register(&mut registry),
+            janitor: JanitorMetrics::register(&mut registry),
             workers,
             registry,
         }
     }
 
-    /// Says who counts the workers. The first one stays; until there is one, none are shown.
+    /// Says who counts workers: one for each scope. Until there is one, none are shown.
     pub fn count_workers_with(&self, census: Arc<dyn Census>) {
-        // A second census would be a second cache of the same workers: nothing is lost.
-        let _ = self.workers.census.set(census);
+        self.workers.lock().push(census);
     }
 
     /// The `OpenMetrics` text.
@@ -94,11 +97,7 @@ impl TransitionMetrics {
     /// Counts one try. Outcome (won, the name of the miss, or error) and origin (health, spawn,
     /// a janitor step…) are names out of fixed lists.
     pub fn record(&self, transition: TransitionName, outcome: &'static str, origin: &'static str) {
-        let labels = TransitionLabels {
-            transition: transition.into(),
-            outcome,
-            origin,
-        };
+        let labels = TransitionLabels { transition: transition.into(), outcome, origin };
         self.tries.get_or_create(&labels).inc();
     }
 }
@@ -125,20 +124,15 @@ struct ControllerLabels {
 
 impl ReconcileMetrics {
     /// From a run that finds nothing to do to one that waits for its deadline twice.
-    const BUCKETS: [f64; 12] = [
-        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-    ];
+    const BUCKETS: [f64; 12] =
+        [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             runs: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(Self::BUCKETS)),
         };
-        registry.register(
-            "reconciles",
-            "Runs of a controller, by result",
-            metrics.runs.clone(),
-        );
+        registry.register("reconciles", "Runs of a controller, by result", metrics.runs.clone());
         registry.register_with_unit(
             "reconcile_duration",
             "How long a run of a controller took",
@@ -151,12 +145,7 @@ impl ReconcileMetrics {
     /// Starts the clock of one run.
     pub fn start(&self, controller: &'static str) -> ReconcileTimer {
         let metrics = self.clone();
-        ReconcileTimer {
-            metrics,
-            controller,
-            result: "cancelled",
-            started: Instant::now(),
-        }
+        ReconcileTimer { metrics, controller, result: "cancelled", started: Instant::now() }
     }
 }
 
@@ -179,18 +168,10 @@ impl ReconcileTimer {
 
 impl Drop for ReconcileTimer {
     fn drop(&mut self) {
-        let Self {
-            controller, result, ..
-        } = *self;
+        let Self { controller, result, .. } = *self;
         let seconds = self.started.elapsed().as_secs_f64();
-        self.metrics
-            .durations
-            .get_or_create(&ControllerLabels { controller })
-            .observe(seconds);
-        self.metrics
-            .runs
-            .get_or_create(&RunLabels { controller, result })
-            .inc();
+        self.metrics.durations.get_or_create(&ControllerLabels { controller }).observe(seconds);
+        self.metrics.runs.get_or_create(&RunLabels { controller, result }).inc();
     }
 }
 
@@ -205,19 +186,27 @@ pub trait Census: fmt::Debug + Send + Sync {
 /// `duckworker_workers`, read when scraped: nothing has to keep it up to date.
 #[derive(Debug, Default)]
 struct WorkersByState {
-    census: OnceLock<Arc<dyn Census>>,
+    census: Mutex<Vec<Arc<dyn Census>>>,
+}
+
+impl WorkersByState {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<dyn Census>>> {
+        self.census.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Collector for WorkersByState {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Some(census) = self.census.get() else {
+        let census = self.lock();
+        if census.is_empty() {
             return Ok(());
-        };
+        }
         let help = "Workers in this instance's cache, by state";
         let mut family = encoder.encode_descriptor("workers", help, None, MetricType::Gauge)?;
         for state in WorkerState::ALL {
             let name: &'static str = state.into();
-            let count = i64::try_from(census.workers_in(state)).unwrap_or(i64::MAX);
+            let count = census.iter().map(|part| part.workers_in(state)).sum::<u64>();
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
             ConstGauge::new(count).encode(family.encode_family(&[("state", name)])?)?;
         }
         Ok(())
@@ -239,19 +228,14 @@ mod tests {
 
     fn has(metrics: &Metrics, line: &str) {
         let page = metrics.encode().unwrap();
-        assert!(
-            page.lines().any(|l| l == line),
-            "no line {line:?} in\n{page}"
-        );
+        assert!(page.lines().any(|l| l == line), "no line {line:?} in\n{page}");
     }
 
     #[test]
     fn tries_are_counted_by_outcome_and_origin() {
         let metrics = Metrics::new();
         for _ in 0..2 {
-            metrics
-                .transitions
-                .record(TransitionName::MarkLost, "epoch", "health");
+            metrics.transitions.record(TransitionName::MarkLost, "epoch", "health");
         }
         let name: &str = TransitionName::MarkLost.into();
         has(
@@ -267,18 +251,9 @@ mod tests {
         let metrics = Metrics::new();
         metrics.reconciles.start("worker").finish("ok");
         drop(metrics.reconciles.start("worker"));
-        has(
-            &metrics,
-            r#"duckworker_reconciles_total{controller="worker",result="ok"} 1"#,
-        );
-        has(
-            &metrics,
-            r#"duckworker_reconciles_total{controller="worker",result="cancelled"} 1"#,
-        );
-        has(
-            &metrics,
-            r#"duckworker_reconcile_duration_seconds_count{controller="worker"} 2"#,
-        );
+        has(&metrics, r#"duckworker_reconciles_total{controller="worker",result="ok"} 1"#);
+        has(&metrics, r#"duckworker_reconciles_total{controller="worker",result="cancelled"} 1"#);
+        has(&metrics, r#"duckworker_reconcile_duration_seconds_count{controller="worker"} 2"#);
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl Observer {
             uid: Some(key.uid.to_string()),
             ..ObjectReference::default()
         };
+        self.event_about(regarding, reason, message);
+    }
+
+    /// Tells an Event about anything else.
+    pub fn event_about(&self, regarding: ObjectReference, reason: EventReason, message: &str) {
         self.events.tell(regarding, reason, message);
     }
 

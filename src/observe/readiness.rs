@@ -1,33 +1,36 @@
 //! Which parts of the process are ready.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// A name, and whether it is ready.
+type Part = (&'static str, Arc<AtomicBool>);
 
 /// The parts that must be ready before the process is. Parts are named before the admin server
 /// starts; with none named it is ready at once.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
-    parts: Arc<Mutex<BTreeMap<&'static str, Arc<AtomicBool>>>>,
+    parts: Arc<Mutex<Vec<Part>>>,
 }
 
 impl Readiness {
-    /// Names a part. It is not ready until its handle says so, and no longer when that is dropped:
+    /// Names a part; several may have the same name. It is not ready until its handle says so, and no longer when that is dropped:
     /// a part whose task has ended does not serve.
     pub fn part(&self, name: &'static str) -> ReadyPart {
         let ready = Arc::new(AtomicBool::new(false));
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.insert(name, Arc::clone(&ready));
+        parts.push((name, Arc::clone(&ready)));
         ReadyPart { ready }
     }
 
     /// The parts that are not ready, by name.
     pub fn waiting_for(&self) -> Vec<&'static str> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = parts
-            .iter()
-            .filter(|(_, ready)| !ready.load(Ordering::Acquire));
-        waiting.map(|(&name, _)| name).collect()
+        let waiting = parts.iter().filter(|(_, ready)| !ready.load(Ordering::Acquire));
+        let mut names: Vec<_> = waiting.map(|&(name, _)| name).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 

@@ -49,6 +49,10 @@ pub fn files() -> Result<Vec<GeneratedFile>, GenerateError> {
         file("config/samples/worker-dedicated.yaml", &samples::dedicated_worker())?,
         file("config/samples/worker-plain.yaml", &samples::plain_worker())?,
     ];
+    files.push(GeneratedFile {
+        path: "docs/states.md".to_owned(),
+        content: crate::states_doc::page(),
+    });
     files.push(policies_kustomization()?);
     for policy in policies::all() {
         let yaml = format!(
@@ -84,7 +88,7 @@ pub fn stale(top: &Path) -> Result<Vec<String>, GenerateError> {
     let is_stale = |file: &GeneratedFile| {
         std::fs::read_to_string(top.join(&file.path)).ok().as_ref() != Some(&file.content)
     };
-    Ok(files()?.iter().filter(|file| is_stale(file)).map(|file| &file.path).collect())
+    Ok(files()?.into_iter().filter(is_stale).map(|file| file.path).collect())
 }
 
 fn policy_path(name: &str) -> String {

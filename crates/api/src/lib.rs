@@ -23,6 +23,7 @@ pub mod owned;
 pub mod parse;
 pub mod policies;
 pub mod samples;
+mod states_doc;
 pub mod template;
 pub mod wire;
 pub mod worker;

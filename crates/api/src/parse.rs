@@ -110,10 +110,7 @@ fn status(wire: &DuckWorkerStatus) -> Result<WorkerStatus, Unreadable> {
     })
 }
 
-fn ownership(
-    wire: &DuckWorkerStatus,
-    state: WorkerState,
-) -> Result<Option<Ownership>, Unreadable> {
+fn ownership(wire: &DuckWorkerStatus, state: WorkerState) -> Result<Option<Ownership>, Unreadable> {
     match (&wire.owner, wire.owner_epoch) {
         (None, None | Some(0)) if state == WorkerState::Pending => Ok(None),
         (Some(owner), Some(number)) => {

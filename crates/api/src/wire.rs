@@ -1,9 +1,9 @@
 //! The border outwards: a decided status becomes the body of a write. What this version does not
 //! know stays as it was stored.
 
+use duckworker_core::WorkerStatus;
 use duckworker_core::conditions::Condition;
 use duckworker_core::worker::{ClaimRef, PodRef, TransitionRecord};
-use duckworker_core::WorkerStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as WireCondition, Time};
 
 use crate::parse;

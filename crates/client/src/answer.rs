@@ -72,7 +72,7 @@ fn judge_status<T>(status: Box<Status>) -> Answer<T> {
         409 => Answer::Conflict(status),
         429 => Answer::Throttled(pause(&status)),
         400..=499 => Answer::Refused(kube::Error::Api(status)),
-        500 if is_too_large(&status) => Answer::Refused(kube::Error::Api(status)),
+        500 if says_too_large(&status) => Answer::Refused(kube::Error::Api(status)),
         _ => Answer::Unknown(Doubt::Answer(kube::Error::Api(status))),
     }
 }
@@ -83,8 +83,13 @@ fn pause(status: &Status) -> Duration {
     if asked.is_zero() { DEFAULT_PAUSE } else { asked.min(LONGEST_PAUSE) }
 }
 
+/// Whether a request was refused for its size: whenever it is sent, it will be again.
+pub(crate) fn is_too_large(refusal: &kube::Error) -> bool {
+    matches!(refusal, kube::Error::Api(status) if status.code == 413 || says_too_large(status))
+}
+
 /// etcd's refusal of a request over its size limit arrives as a plain 500, yet no retry helps.
-fn is_too_large(status: &Status) -> bool {
+fn says_too_large(status: &Status) -> bool {
     let text = &status.message;
     text.contains("request is too large") || text.contains("larger than max")
 }

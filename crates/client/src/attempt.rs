@@ -2,25 +2,25 @@
 //! them makes it exactly once; a new write is never begun while this one may still land.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use backon::BackoffBuilder;
 use duckworker_api::wire;
 use duckworker_core::{WorkerKey, WorkerStatus, WriteId};
 use tokio::time::Instant;
 
-use crate::answer::{Answer, Doubt};
+use crate::answer::{self, Answer, Doubt};
 use crate::error::Error;
 use crate::store::{StatusBody, Stored, Version, WorkerStore, backoff};
 
-/// How long one caller waits for a doubtful write. It stays remembered after that.
-pub const DECISION_DEADLINE: Duration = Duration::from_secs(30);
+/// How long one caller waits for a doubtful write, in deadlines of a call: half a minute as a
+/// rule. The write stays remembered after that.
+const PATIENCE: u32 = 6;
 /// Up to so many later writes leave our id readable in `writes`.
 const DECIDABLE: i64 = 4;
 
 /// A write that was begun.
 #[derive(Debug)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     key: WorkerKey,
     body: Vec<u8>,
     id: WriteId,
@@ -40,12 +40,12 @@ enum Sent {
 /// How a write ended.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// It is there.
+    /// It is there; this is the worker now.
     Landed(Arc<Stored>),
-    /// It is not there and cannot land any more. Read again and decide again.
-    Failed,
+    /// It is not there and cannot land any more. Decide again on what is there now.
+    Failed(Arc<Stored>),
     /// Too many writes came after it to tell. Whoever moved it saw our state: a miss.
-    Overwritten,
+    Overwritten(Arc<Stored>),
     /// The worker is gone.
     Gone,
 }
@@ -77,7 +77,8 @@ impl Attempt {
     /// Sends it until it is decided, or until the caller's patience ends ([`Error::Undecided`]:
     /// the attempt must then be kept and settled before anything else).
     pub(crate) async fn settle(&mut self, store: &WorkerStore) -> Result<Verdict, Error> {
-        let patience = Instant::now() + DECISION_DEADLINE;
+        let time = store.deadline() * PATIENCE;
+        let patience = Instant::now() + time;
         let mut pauses = backoff().without_max_times().build();
         loop {
             // From here on it may land, also when this future is dropped.
@@ -85,8 +86,8 @@ impl Attempt {
             let mut pause = pauses.next().unwrap_or_default();
             let doubt = match store.put(&self.key, &self.body).await {
                 Answer::Applied(stored) => return Ok(Verdict::Landed(stored)),
-                Answer::Conflict(_) if !in_doubt => return Ok(Verdict::Failed),
-                Answer::Refused(source) if !in_doubt => {
+                // One too large is refused for what it is: no sending of it was ever applied.
+                Answer::Refused(source) if !in_doubt || answer::is_too_large(&source) => {
                     return self.refused(source);
                 }
                 Answer::Throttled(pause) if !in_doubt => {
@@ -94,7 +95,9 @@ impl Attempt {
                     return Err(Error::Throttled { what: self.what.clone(), pause });
                 }
                 Answer::Unknown(doubt) => Some(doubt),
-                // An earlier sending may be the cause of this answer, or still on its way.
+                // Who moved it? We ourselves, if this or an earlier sending arrived before (there
+                // are things between us and the server that send twice), or somebody else. And
+                // what is refused now may have been taken before, or be on its way yet.
                 Answer::Conflict(_) | Answer::Refused(_) => None,
                 Answer::Throttled(asked) => {
                     pause = pause.max(asked);
@@ -107,7 +110,7 @@ impl Attempt {
                 Ok(None) | Err(_) => {}
             }
             if Instant::now() >= patience {
-                let source = doubt.unwrap_or(Doubt::Deadline(DECISION_DEADLINE));
+                let source = doubt.unwrap_or(Doubt::Deadline(time));
                 return Err(Error::Undecided { what: self.what.clone(), source });
             }
             tokio::time::sleep(pause).await;
@@ -143,6 +146,7 @@ impl Attempt {
             return Ok(None);
         }
         let decidable = writes.seq - self.seq <= DECIDABLE;
-        Ok(Some(if decidable { Verdict::Failed } else { Verdict::Overwritten }))
+        let stored = Arc::new(stored);
+        Ok(Some(if decidable { Verdict::Failed(stored) } else { Verdict::Overwritten(stored) }))
     }
 }

@@ -16,8 +16,11 @@ use crate::store::Stored;
 /// What is known of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    /// The newest version that this process wrote or read.
-    pub known: Option<Arc<Stored>>,
+    /// The newest version that this process wrote or saw. It never goes back to an older one, so
+    /// that a lagging cache cannot bring a stale lease to life again.
+    known: Option<Arc<Stored>>,
+    /// A newer version is there: read before the next decision.
+    outdated: bool,
     /// The lease that it won last, until it is found stale.
     pub held: Option<LeaseFence>,
     /// A write whose answer is not known: to be settled before anything else. It survives a
@@ -28,15 +31,34 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// The newest version known, for readers.
+    pub const fn known(&self) -> Option<&Arc<Stored>> {
+        self.known.as_ref()
+    }
+
+    /// The newest version known, unless a newer one is known to be there.
+    pub fn current(&self) -> Option<Arc<Stored>> {
+        self.known.clone().filter(|_| !self.outdated)
+    }
+
     /// Keeps the newer of what is known and what was seen.
     pub fn learn(&mut self, seen: &Arc<Stored>) {
-        let newer = self
-            .known
-            .as_ref()
-            .is_none_or(|k| seen.version.is_newer_than(&k.version));
+        let newer = self.known.as_ref().is_none_or(|k| seen.version.is_newer_than(&k.version));
         if newer {
             self.known = Some(Arc::clone(seen));
+            self.outdated = false;
         }
+    }
+
+    /// Keeps what a consistent read or our own write showed: nothing newer was there.
+    pub fn confirm(&mut self, stored: &Arc<Stored>) {
+        self.known = Some(Arc::clone(stored));
+        self.outdated = false;
+    }
+
+    /// The worker moved: what is known is no base for a decision any more.
+    pub const fn distrust(&mut self) {
+        self.outdated = true;
     }
 }
 
@@ -78,6 +100,12 @@ impl Book {
         }
     }
 
+    /// The worker is gone: what was known and held of it counts no more.
+    pub fn bury(&self, slot: &mut Slot) {
+        slot.known = None;
+        self.hold(slot, None);
+    }
+
     /// Follows how many leases are held.
     pub fn held(&self) -> watch::Receiver<usize> {
         self.held.subscribe()
@@ -99,7 +127,10 @@ impl Book {
             // Nobody else holds the slot, so nobody can lock it between here and the removal.
             Arc::strong_count(slot) == 1 && slot.try_lock().is_ok_and(|slot| may(&slot))
         });
-        if idle && let Some(slot) = slots.remove(uid) && let Ok(mut slot) = slot.try_lock() {
+        if idle
+            && let Some(slot) = slots.remove(uid)
+            && let Ok(mut slot) = slot.try_lock()
+        {
             self.hold(&mut slot, None);
         }
     }

@@ -3,29 +3,68 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
+use backon::ExponentialBuilder;
 use duckworker_api::DuckWorker;
-use futures::{Stream, StreamExt};
+use duckworker_core::WorkerState;
+use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt, Stream, StreamExt};
 use kube::core::{DeserializeGuard, ObjectMeta};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::{self, Lookup, ObjectRef, Store};
+use kube::runtime::watcher::ExponentialBackoff;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Resource};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use crate::store::Stored;
 use crate::token::WorkerSnapshot;
 
 /// Reads workers from a watch cache. The snapshots may be old: what follows from them is decided
 /// by a compare-and-swap on the very version seen, or read again.
+///
+/// A cache comes only together with the watch that fills it ([`WorkerCache::watch`]), so that a
+/// snapshot is always something that the API server said.
 #[derive(Clone)]
 pub struct WorkerCache {
     store: Store<DuckWorker>,
+    is_filled: watch::Receiver<bool>,
 }
 
 impl WorkerCache {
-    /// Reads from this reflector, which is filled by [`guarded_watch`].
-    pub const fn new(store: Store<DuckWorker>) -> Self {
-        Self { store }
+    /// A cache of the workers in a namespace (or in all), and the stream that keeps it filled
+    /// while it is polled. The stream yields each worker that was touched; `gone` is told of those
+    /// that are deleted.
+    pub fn watch<G>(
+        client: &Client,
+        namespace: Option<&str>,
+        mut gone: G,
+    ) -> (Self, impl Stream<Item = watcher::Result<DuckWorker>> + Send + use<G>)
+    where
+        G: FnMut(&DuckWorker) + Send + 'static,
+    {
+        let api: Api<DeserializeGuard<DuckWorker>> = match namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        let (store, writer) = reflector::store();
+        let (filled, is_filled) = watch::channel(false);
+        let events = guarded_watch(api, watcher::Config::default()).modify(trim);
+        let events = reflector::reflector(writer, events).inspect(move |event| match event {
+            Ok(watcher::Event::Delete(worker)) => gone(worker),
+            Ok(watcher::Event::InitDone) => drop(filled.send_replace(true)),
+            _ => {}
+        });
+        (Self { store, is_filled }, events.touched_objects())
+    }
+
+    /// Waits until the cache holds what the API server has. False: its watch ended before.
+    ///
+    /// The store's own wait is not for us: it wakes one waiter only, and that is the controller
+    /// that runs on this cache.
+    pub async fn wait_until_filled(&self) -> bool {
+        self.is_filled.clone().wait_for(|filled| *filled).await.is_ok()
     }
 
     /// The worker as last seen; `None` when it is not there or is a newer version's.
@@ -39,15 +78,37 @@ impl WorkerCache {
         self.store.state().iter().filter_map(|object| snapshot(object)).collect()
     }
 
-    /// The raw store.
+    /// Those that pass a glance at the raw object: cheaper than to parse thousands of workers for
+    /// the sake of a few.
+    pub fn select(&self, glance: impl Fn(&DuckWorker) -> bool) -> Vec<WorkerSnapshot> {
+        let objects = self.store.state();
+        objects
+            .iter()
+            .filter(|object| glance(object))
+            .filter_map(|object| snapshot(object))
+            .collect()
+    }
+
+    /// The raw store, to read from.
     pub const fn store(&self) -> &Store<DuckWorker> {
         &self.store
     }
 }
 
+/// Once a worker has its pod, its template is needed no more.
+fn trim(worker: &mut DuckWorker) {
+    worker.managed_fields_mut().clear();
+    worker.annotations_mut().clear();
+    let state = worker.status.as_ref().and_then(|s| s.state.parse::<WorkerState>().ok());
+    let needs_template = matches!(state, None | Some(WorkerState::Pending | WorkerState::Spawning));
+    if !needs_template {
+        worker.spec.template.trim();
+    }
+}
+
 impl Debug for WorkerCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WorkerCache").field("len", &self.store.len()).finish()
+        f.debug_struct("WorkerCache").field("len", &self.store.len()).finish_non_exhaustive()
     }
 }
 
@@ -62,6 +123,30 @@ fn snapshot(object: &DuckWorker) -> Option<WorkerSnapshot> {
     }
 }
 
+/// Waits, for any number of waiters, until a store holds what the API server has. False: its
+/// watch ended before. A store's own wait wakes only the last one that asked.
+pub type Filled = Shared<BoxFuture<'static, bool>>;
+
+/// The wait for this store. Whoever waits must wait for a clone of this, and never for the store.
+pub fn filled<K>(store: Store<K>) -> Filled
+where
+    K: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    async move { store.wait_until_ready().await.is_ok() }.boxed().shared()
+}
+
+/// How soon a watch that broke is begun anew: gently, and never so late that the end of an outage
+/// goes unnoticed for long.
+pub fn watch_backoff() -> ExponentialBackoff {
+    ExponentialBackoff::from(
+        ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(2))
+            .with_jitter()
+            .without_max_times(),
+    )
+}
+
 /// A watch of one kind that goes on over objects that cannot be decoded, and backs off while the
 /// server is ill.
 pub fn guarded_watch<K>(
@@ -71,7 +156,7 @@ pub fn guarded_watch<K>(
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Default + Send + 'static,
 {
-    watcher(api, config).default_backoff().filter_map(async |event| match event {
+    watcher(api, config).backoff(watch_backoff()).filter_map(async |event| match event {
         Ok(event) => unguard(event).map(Ok),
         Err(error) => Some(Err(error)),
     })

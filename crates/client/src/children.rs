@@ -9,7 +9,7 @@ pub use finalizer::Finalized;
 
 use duckworker_api::DuckWorker;
 use duckworker_core::WorkerKey;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kube::Api;
 
 use crate::answer::{self, Answer};
@@ -47,15 +47,25 @@ impl Children {
         store::read(self.deadline(), &what, || api.get_opt(name)).await
     }
 
-    /// Whether the secret of this name is there, by a consistent read of its metadata.
+    /// The uid of the secret of this name, by a consistent read of its metadata.
     ///
     /// # Errors
     /// When the server does not answer.
-    pub async fn has_secret(&self, namespace: &str, name: &str) -> Result<bool, Error> {
+    pub async fn secret_uid(&self, namespace: &str, name: &str) -> Result<Option<String>, Error> {
         let what = format!("reading Secret {namespace}/{name}");
         let api = self.secrets(namespace);
         let found = store::read(self.deadline(), &what, || api.get_metadata_opt(name)).await?;
-        Ok(found.is_some())
+        Ok(found.and_then(|secret| secret.metadata.uid))
+    }
+
+    /// The node of this name, by a consistent read: before anyone believes that it is gone.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn read_node(&self, name: &str) -> Result<Option<Node>, Error> {
+        let client = self.lifecycle.store().connection().client.clone();
+        let api: Api<Node> = Api::all(client);
+        store::read(self.deadline(), &format!("reading Node {name}"), || api.get_opt(name)).await
     }
 
     /// Deletes a finished worker's object, and none of its namesakes.

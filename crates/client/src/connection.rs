@@ -1,16 +1,26 @@
 //! The kube client as the fences need it.
 
-use http::{Request, Response};
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, header};
 use kube::client::{Body, ClientBuilder, DynBody};
 use kube::{Client, Config};
 use tower::layer::util::Identity;
+use tower::timeout::TimeoutLayer;
 use tower::util::{BoxService, MapResponseLayer};
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 
 use crate::clock::ServerClock;
 
+/// How the API server's logs know our calls.
+pub const PROGRAM: &str = concat!("duckworker/", env!("CARGO_PKG_VERSION"));
+
 /// The service at the bottom of a real client's stack.
 pub type Transport = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
+
+/// How long any request may wait for the head of its answer. The library has no such limit, and a
+/// list or the start of a watch that is never answered would blind its watcher for ever.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// A client without the library's own retries, and the server's clock that it learns.
 ///
@@ -47,9 +57,11 @@ impl Connection {
         B::Error: Into<BoxError>,
     {
         config.default_retry = false;
+        config.headers.push((header::USER_AGENT, HeaderValue::from_static(PROGRAM)));
         let clock = ServerClock::default();
         let client = ClientBuilder::try_from(config)?
             .with_layer(layer)
+            .with_layer(&TimeoutLayer::new(SILENCE))
             .with_layer(&MapResponseLayer::new(clock.learner()))
             .build();
         Ok(Self { client, clock })
@@ -65,9 +77,8 @@ impl Connection {
         B::Error: Into<BoxError>,
     {
         let clock = ServerClock::default();
-        let service = ServiceBuilder::new()
-            .layer(MapResponseLayer::new(clock.learner()))
-            .service(service);
+        let service =
+            ServiceBuilder::new().layer(MapResponseLayer::new(clock.learner())).service(service);
         Self { client: Client::new(service, default_namespace), clock }
     }
 }

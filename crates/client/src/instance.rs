@@ -18,7 +18,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 
 pub use directory::Directory;
-pub use expiry::Expiry;
+pub use expiry::{Cause, Expiry, Judged};
 pub use heartbeat::Heartbeat;
 pub use identity::vouched_identity;
 pub use lease::{InstanceState, lease_name, role_of, state_of};

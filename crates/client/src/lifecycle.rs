@@ -7,9 +7,11 @@ mod by_snapshot;
 
 use std::sync::Arc;
 
+use backon::BackoffBuilder;
+use duckworker_core::worker::Ownership;
 use duckworker_core::{
-    Facts, LeaseFence, Miss, OwnerStanding, Right, Room, SnapshotFence, Transition,
-    TransitionName, Uid, Worker, WorkerKey, WorkerState, decide,
+    Facts, LeaseFence, Miss, OwnerStanding, Right, Room, SnapshotFence, Transition, TransitionName,
+    Uid, Worker, WorkerKey, decide,
 };
 use tokio::sync::{OwnedMutexGuard, watch};
 
@@ -18,8 +20,8 @@ use crate::book::{Book, Slot};
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::outcome::{Origin, Outcome, TransitionObserver, TransitionSeen};
-use crate::store::{Stored, WorkerStore};
-use crate::token::{WorkerLease, WorkerSnapshot};
+use crate::store::{CALL_DEADLINE, Stored, WorkerStore, backoff};
+use crate::token::{DeletePermit, WorkerLease, WorkerSnapshot};
 
 /// How often a try is decided again because the worker moved under it without missing: a person
 /// edits labels, a kubelet's note lands. More means that somebody writes in a loop.
@@ -47,6 +49,31 @@ struct Ask<'a> {
     right: Claimed<'a>,
     transition: &'a Transition,
     origin: Origin,
+}
+
+/// A transition that happened.
+struct Won {
+    /// The worker now: as we wrote it or, when the answer was lost, as others left it since.
+    now: Arc<Stored>,
+    /// The ownership as we wrote it. If somebody took the worker since, a lease of it is stale,
+    /// as it should be: it must never be made of somebody else's ownership.
+    ownership: Option<Ownership>,
+}
+
+impl Won {
+    /// The lease that a won hand-over gives.
+    fn lease(self) -> Outcome<WorkerLease> {
+        let key = self.now.worker.key.clone();
+        self.ownership.map_or(Outcome::Missed(Miss::Owner), |Ownership { owner, epoch }| {
+            Outcome::Transitioned(WorkerLease::new(LeaseFence { key, owner, epoch }))
+        })
+    }
+
+    /// The permit that a won end gives.
+    fn permit(&self) -> Outcome<DeletePermit> {
+        DeletePermit::of(&self.now.worker)
+            .map_or(Outcome::Missed(Miss::State), Outcome::Transitioned)
+    }
 }
 
 impl WorkerLifecycle {
@@ -77,22 +104,25 @@ impl WorkerLifecycle {
     /// # Errors
     /// When such a write cannot be settled.
     pub async fn lease(&self, uid: &Uid) -> Result<Option<WorkerLease>, Error> {
-        let slot = self.settled_slot(uid).await?;
+        let Some(mut slot) = self.book.lock_known(uid).await else { return Ok(None) };
+        self.settle_open(&mut slot).await?;
         Ok(slot.held.clone().map(WorkerLease::new))
     }
 
     /// The newest that this process knows of a worker it wrote, if that is newer than what was
-    /// seen: a watch lags behind our own writes.
-    pub async fn newest(&self, seen: &WorkerSnapshot) -> WorkerSnapshot {
+    /// seen: a watch lags behind our own writes. Waits as [`Self::lease`] does.
+    ///
+    /// # Errors
+    /// As [`Self::lease`].
+    pub async fn newest(&self, seen: &WorkerSnapshot) -> Result<WorkerSnapshot, Error> {
         let Some(mut slot) = self.book.lock_known(&seen.key().uid).await else {
-            return seen.clone();
+            return Ok(seen.clone());
         };
+        self.settle_open(&mut slot).await?;
         slot.learn(seen.stored());
-        let Some(known) = slot.known.clone() else { return seen.clone() };
-        if slot.in_flight.is_none() {
-            self.recognise(&mut slot, &known);
-        }
-        WorkerSnapshot::new(known)
+        let Some(known) = slot.known().cloned() else { return Ok(seen.clone()) };
+        self.recognise(&mut slot, &known);
+        Ok(WorkerSnapshot::new(known))
     }
 
     /// Forgets a worker that is gone.
@@ -114,15 +144,13 @@ impl WorkerLifecycle {
         &self,
         ask: &Ask<'_>,
         base: Option<&Arc<Stored>>,
-    ) -> Result<Outcome<Arc<Stored>>, Error> {
+    ) -> Result<Outcome<Won>, Error> {
         let result = self.attempt_unobserved(ask, base).await;
         if matches!(result, Ok(Outcome::Missed(_))) {
             self.book.forget_unheld(&ask.key.uid);
         }
         let (outcome, version) = match &result {
-            Ok(Outcome::Transitioned(stored)) => {
-                (Some(Ok(())), Some(&stored.worker.spec.image))
-            }
+            Ok(Outcome::Transitioned(won)) => (Some(Ok(())), Some(&won.now.worker.spec.image)),
             Ok(Outcome::Missed(miss)) => (Some(Err(*miss)), None),
             Err(_) => (None, None),
         };
@@ -135,71 +163,79 @@ impl WorkerLifecycle {
         &self,
         ask: &Ask<'_>,
         base: Option<&Arc<Stored>>,
-    ) -> Result<Outcome<Arc<Stored>>, Error> {
-        self.instance.in_office(|| what(ask))?;
-        let mut slot = self.settled_slot(&ask.key.uid).await?;
+    ) -> Result<Outcome<Won>, Error> {
+        let mut slot = self.book.lock(&ask.key.uid).await;
+        self.settle_open(&mut slot).await?;
         if let Some(base) = base {
             slot.learn(base);
         }
         // What the slot knows may be old. A win is a compare-and-swap on it and so proves itself;
         // a miss counts only when it was decided on a consistent read.
-        for _ in 0..DECISIONS {
-            let (stored, consistent) = match slot.known.clone() {
-                Some(stored) => (stored, false),
+        let mut consistent = false;
+        let mut pauses = backoff().with_max_times(DECISIONS).build();
+        loop {
+            self.instance.in_office(|| what(ask))?;
+            let stored = match slot.current() {
+                Some(stored) => stored,
                 None => match self.reread(ask.key, &mut slot).await? {
-                    Some(stored) => (stored, true),
+                    Some(stored) => stored,
                     None => return Ok(self.missed(ask, &mut slot, Miss::Gone)),
                 },
             };
-            match self.decide(ask, &stored.worker).await? {
-                Ok(status) => {
-                    let attempt = Attempt::new(&stored, status, what(ask))?;
-                    match self.settle(&mut slot, attempt).await? {
-                        Verdict::Landed(stored) => {
-                            self.won(ask, &mut slot, &stored);
-                            return Ok(Outcome::Transitioned(stored));
-                        }
-                        Verdict::Failed => slot.known = None,
-                        Verdict::Overwritten => {
-                            slot.known = None;
-                            return Ok(self.missed(ask, &mut slot, Miss::Moved));
-                        }
-                        Verdict::Gone => return Ok(self.missed(ask, &mut slot, Miss::Gone)),
-                    }
-                }
+            let status = match self.decide(ask, &stored.worker).await? {
+                Ok(status) => status,
                 Err(miss) if consistent => return Ok(self.missed(ask, &mut slot, miss)),
-                Err(_) => slot.known = None,
-            }
-        }
-        Err(Error::Throttled { what: what(ask), pause: crate::store::CALL_DEADLINE })
-    }
-
-    /// A slot with nothing open.
-    async fn settled_slot(&self, uid: &Uid) -> Result<OwnedMutexGuard<Slot>, Error> {
-        let mut slot = self.book.lock(uid).await;
-        if let Some(attempt) = slot.in_flight.take_if(|a| a.is_settled()) {
-            drop(attempt);
-        }
-        if let Some(attempt) = slot.in_flight.as_mut() {
-            let verdict = attempt.settle(&self.store).await?;
-            slot.in_flight = None;
-            match verdict {
-                Verdict::Landed(stored) => {
-                    self.recognise(&mut slot, &stored);
-                    slot.known = Some(stored);
+                Err(_) => {
+                    slot.distrust();
+                    consistent = true;
+                    continue;
                 }
-                Verdict::Failed | Verdict::Overwritten | Verdict::Gone => slot.known = None,
+            };
+            let ownership = status.ownership.clone();
+            let attempt = Attempt::new(&stored, status, what(ask))?;
+            match self.settle(&mut slot, attempt).await? {
+                Verdict::Landed(now) => {
+                    log_win(ask, &now);
+                    return Ok(Outcome::Transitioned(Won { now, ownership }));
+                }
+                // It moved, mostly by a change that misses nothing. At once the first time; the
+                // rounds of those who write to the same worker spread after that.
+                Verdict::Failed(_) if !std::mem::replace(&mut consistent, true) => {}
+                Verdict::Failed(_) => match pauses.next() {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(Error::Throttled { what: what(ask), pause: CALL_DEADLINE }),
+                },
+                Verdict::Overwritten(_) => return Ok(self.missed(ask, &mut slot, Miss::Moved)),
+                Verdict::Gone => return Ok(self.missed(ask, &mut slot, Miss::Gone)),
             }
         }
-        Ok(slot)
     }
 
+    /// Settles a write that an earlier call left open: its answer was lost, or its future dropped.
+    async fn settle_open(&self, slot: &mut Slot) -> Result<(), Error> {
+        if let Some(open) = slot.in_flight.take()
+            && !open.is_settled()
+        {
+            self.settle(slot, open).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a write until it is decided. While it is not, it stands in the slot: this future may
+    /// be dropped at any await.
     async fn settle(&self, slot: &mut Slot, attempt: Attempt) -> Result<Verdict, Error> {
-        // In the slot first: this future may be dropped at any await.
-        let verdict = slot.in_flight.insert(attempt).settle(&self.store).await;
-        let open = slot.in_flight.as_ref().is_some_and(|a| !a.is_settled());
-        if verdict.is_ok() || !open {
+        let attempt = slot.in_flight.insert(attempt);
+        let verdict = attempt.settle(&self.store).await;
+        if verdict.is_ok() || attempt.is_settled() {
             slot.in_flight = None;
+        }
+        match &verdict {
+            Ok(Verdict::Landed(now) | Verdict::Failed(now) | Verdict::Overwritten(now)) => {
+                slot.confirm(now);
+                self.recognise(slot, now);
+            }
+            Ok(Verdict::Gone) => self.book.bury(slot),
+            Err(_) => {}
         }
         verdict
     }
@@ -207,7 +243,10 @@ impl WorkerLifecycle {
     async fn reread(&self, key: &WorkerKey, slot: &mut Slot) -> Result<Option<Arc<Stored>>, Error> {
         let stored = self.store.read(&key.namespace, &key.name).await?;
         let same = stored.filter(|stored| stored.worker.key.uid == key.uid).map(Arc::new);
-        slot.known.clone_from(&same);
+        match &same {
+            Some(stored) => slot.confirm(stored),
+            None => self.book.bury(slot),
+        }
         Ok(same)
     }
 
@@ -234,15 +273,6 @@ impl WorkerLifecycle {
             return Ok(decide(worker, &right, ask.transition, &facts));
         }
         Ok(without)
-    }
-
-    fn won(&self, ask: &Ask<'_>, slot: &mut Slot, stored: &Arc<Stored>) {
-        tracing::debug!(
-            worker = %ask.key, transition = %ask.transition.name(),
-            epoch = %stored.worker.status.epoch(), "transitioned"
-        );
-        self.recognise(slot, stored);
-        slot.known = Some(Arc::clone(stored));
     }
 
     /// Persist first, then memory: what stands in the API server says what we hold.
@@ -273,6 +303,13 @@ impl WorkerLifecycle {
     }
 }
 
+fn log_win(ask: &Ask<'_>, now: &Stored) {
+    tracing::debug!(
+        worker = %ask.key, transition = %ask.transition.name(),
+        epoch = %now.worker.status.epoch(), "transitioned"
+    );
+}
+
 fn what(ask: &Ask<'_>) -> String {
     format!("{} of DuckWorker {}", ask.transition.name(), ask.key)
 }
@@ -285,17 +322,4 @@ const fn asks_for_standing(name: TransitionName) -> bool {
             | TransitionName::RetireFromSnapshot
             | TransitionName::RetireOrphanFromSnapshot
     )
-}
-
-/// The lease that a won hand-over gives.
-fn lease_of(stored: &Stored) -> Option<WorkerLease> {
-    let status = &stored.worker.status;
-    let ownership = status.ownership.clone()?;
-    (status.state != WorkerState::Pending).then(|| {
-        WorkerLease::new(LeaseFence {
-            key: stored.worker.key.clone(),
-            owner: ownership.owner,
-            epoch: ownership.epoch,
-        })
-    })
 }

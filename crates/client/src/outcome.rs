@@ -22,6 +22,14 @@ impl<T> Outcome<T> {
         }
     }
 
+    /// Goes on with what it handed out, which may turn out to be a miss after all.
+    pub(crate) fn and_then<U>(self, with: impl FnOnce(T) -> Outcome<U>) -> Outcome<U> {
+        match self {
+            Self::Transitioned(value) => with(value),
+            Self::Missed(miss) => Outcome::Missed(miss),
+        }
+    }
+
     /// Turns what it hands out into something else.
     pub fn map<U>(self, with: impl FnOnce(T) -> U) -> Outcome<U> {
         match self {

@@ -42,7 +42,7 @@ impl Version {
 
 /// A worker as it was read: parsed, and the wire form of its status for what we do not know.
 #[derive(Debug)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// Parsed.
     pub worker: Worker,
     /// Its version.

@@ -111,7 +111,8 @@ pub(crate) fn follow_state(status: &mut WorkerStatus, worker: &Worker, now: Time
         WorkerState::Retired => clear(&mut status.conditions, ConditionType::Ready),
         state => {
             let (holds, message) = readiness(state, worker);
-            let ready = Condition::new(ConditionType::Ready, holds, state.to_string(), message, now);
+            let ready =
+                Condition::new(ConditionType::Ready, holds, state.to_string(), message, now);
             set(&mut status.conditions, ready);
         }
     }
@@ -127,11 +128,17 @@ pub(crate) fn follow_state(status: &mut WorkerStatus, worker: &Worker, now: Time
         set(&mut status.conditions, stalled);
     }
     if status.state != WorkerState::Spawning {
-        clear(&mut status.conditions, ConditionType::PodBlocked);
+        pod_made(status);
     }
     for condition in &mut status.conditions {
         condition.observed_generation = Some(worker.generation);
     }
+}
+
+/// Nothing stands in the way of the pod any more.
+pub(crate) fn pod_made(status: &mut WorkerStatus) {
+    clear(&mut status.conditions, ConditionType::PodBlocked);
+    clear(&mut status.conditions, ConditionType::NameConflict);
 }
 
 fn readiness(state: WorkerState, worker: &Worker) -> (ConditionStatus, &'static str) {

@@ -9,7 +9,9 @@ use crate::miss::Miss;
 use crate::names::{Epoch, Owner};
 use crate::right::{Facts, LeaseFence, Right, Room, SnapshotFence};
 use crate::state::{Terminal, WorkerState};
-use crate::table::{ClaimEffect, EpochStep, RightKind, Rule, Target, TransitionName, WhileDeleting};
+use crate::table::{
+    ClaimEffect, EpochStep, RightKind, Rule, Target, TransitionName, WhileDeleting,
+};
 use crate::transition::{Note, Transition};
 use crate::worker::{
     ClaimRef, Ownership, REMEMBERED, RecordedName, TransitionRecord, Worker, WorkerStatus,
@@ -135,7 +137,6 @@ fn check_guard(
     }
 }
 
-
 fn ensure(holds: bool, otherwise: Miss) -> Result<(), Miss> {
     if holds { Ok(()) } else { Err(otherwise) }
 }
@@ -242,6 +243,9 @@ fn apply_note(status: &mut WorkerStatus, note: &Note) {
         if let Some(value) = value {
             *field = Some(value.clone());
         }
+    }
+    if status.pod.is_none() && note.pod.is_some() {
+        conditions::pod_made(status);
     }
     set(&mut status.pod, note.pod.as_ref());
     set(&mut status.secret_name, note.secret_name.as_ref());

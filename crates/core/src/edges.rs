@@ -67,9 +67,7 @@ mod tests {
     #[test]
     fn draining_never_leads_to_lost() {
         assert!(
-            !edges()
-                .iter()
-                .any(|e| e.from == WorkerState::Draining && e.to == WorkerState::Lost)
+            !edges().iter().any(|e| e.from == WorkerState::Draining && e.to == WorkerState::Lost)
         );
     }
 }

@@ -4,9 +4,7 @@
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
 /// Why. CamelCase, as the API conventions want reasons.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Display, EnumIter, EnumString, IntoStaticStr,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, EnumIter, EnumString, IntoStaticStr)]
 pub enum Reason {
     /// The object was deleted.
     Deleted,
@@ -20,6 +18,8 @@ pub enum Reason {
     QuotaExceeded,
     /// Pod Security or an admission policy refused the pod.
     PodRefused,
+    /// A pod or a secret of its name is somebody else's.
+    NameConflict,
     /// The container could not be created: a missing reference, a bad command.
     ContainerConfigError,
     /// The process ended by itself.

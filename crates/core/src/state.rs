@@ -5,7 +5,17 @@ use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 /// Where a worker stands in its life. A worker is never restarted in place: the states run one
 /// way, but for the loop Reserved → Activating → Hot → `HotIdle` → Reserved.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumIter, EnumString,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Display,
+    EnumIter,
+    EnumString,
     IntoStaticStr,
 )]
 pub enum WorkerState {

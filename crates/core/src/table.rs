@@ -11,7 +11,17 @@ use crate::state::WorkerState::{
 
 /// The transitions by name: labels of metrics, and `status.transitions[].name`.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumIter, EnumString,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Display,
+    EnumIter,
+    EnumString,
     IntoStaticStr,
 )]
 #[strum(serialize_all = "snake_case")]
@@ -123,8 +133,7 @@ pub struct Rule {
     pub meaning: &'static str,
 }
 
-const ACTIVE: &[WorkerState] =
-    &[Spawning, Idle, Reserved, Activating, Hot, HotIdle, Draining];
+const ACTIVE: &[WorkerState] = &[Spawning, Idle, Reserved, Activating, Hot, HotIdle, Draining];
 const SERVING: &[WorkerState] = &[Spawning, Idle, Reserved, Activating, Hot, HotIdle];
 const OWNED: &[WorkerState] =
     &[Pending, Spawning, Idle, Reserved, Activating, Hot, HotIdle, Draining];

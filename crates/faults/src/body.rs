@@ -22,11 +22,7 @@ pub type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The connection broke.
 pub fn reset() -> BoxError {
-    std::io::Error::new(
-        std::io::ErrorKind::ConnectionReset,
-        "connection reset by a fault",
-    )
-    .into()
+    std::io::Error::new(std::io::ErrorKind::ConnectionReset, "connection reset by a fault").into()
 }
 
 /// The answer that says no.
@@ -40,16 +36,11 @@ pub fn refusal(refusal: Refusal) -> Response<AnswerBody> {
     if let Refusal::TooManyRequests { retry_after } = refusal {
         status["details"] = json!({ "retryAfterSeconds": retry_after });
     }
-    let body = Full::new(Bytes::from(status.to_string()))
-        .map_err(Into::into)
-        .boxed_unsync();
+    let body = Full::new(Bytes::from(status.to_string())).map_err(Into::into).boxed_unsync();
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or_default();
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     if let Refusal::TooManyRequests { retry_after } = refusal {
         headers.insert(header::RETRY_AFTER, retry_after.into());
     }
@@ -59,11 +50,7 @@ pub fn refusal(refusal: Refusal) -> Response<AnswerBody> {
 /// Delivers half of what arrives first and then breaks.
 pub fn cut(mut body: AnswerBody) -> AnswerBody {
     let half = async move {
-        let data = body
-            .frame()
-            .await
-            .and_then(Result::ok)
-            .and_then(|frame| frame.into_data().ok());
+        let data = body.frame().await.and_then(Result::ok).and_then(|frame| frame.into_data().ok());
         let data = data.unwrap_or_default();
         Ok(Frame::data(data.slice(..data.len() / 2)))
     };
@@ -92,13 +79,7 @@ impl Ending {
     /// Lets the stream run for a while.
     pub fn after(inner: AnswerBody, time: Duration, end: End) -> AnswerBody {
         let timer = Box::pin(tokio::time::sleep(time));
-        Self {
-            inner,
-            timer,
-            end,
-            over: false,
-        }
-        .boxed_unsync()
+        Self { inner, timer, end, over: false }.boxed_unsync()
     }
 }
 

@@ -58,14 +58,9 @@ impl Call {
         let mut call = Self::target(uri.path());
         call.verb = verb(method, uri.query().unwrap_or_default(), call.name.is_some());
         if call.name.is_none() && call.verb == Verb::Create {
-            call.name = serde_json::from_slice::<Value>(body)
-                .ok()
-                .and_then(|object| {
-                    object
-                        .pointer("/metadata/name")
-                        .and_then(Value::as_str)
-                        .map(str::to_owned)
-                });
+            call.name = serde_json::from_slice::<Value>(body).ok().and_then(|object| {
+                object.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned)
+            });
         }
         call
     }
@@ -128,9 +123,7 @@ impl Call {
 }
 
 fn verb(method: &Method, query: &str, named: bool) -> Verb {
-    let watches = query
-        .split('&')
-        .any(|pair| matches!(pair, "watch=true" | "watch=1"));
+    let watches = query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"));
     match (method.as_str(), named) {
         ("POST", _) => Verb::Create,
         ("PUT", _) => Verb::Update,
@@ -159,47 +152,27 @@ impl fmt::Display for Call {
 mod tests {
     use super::*;
 
-    fn call(method: Method, uri: &str, body: &str) -> String {
-        Call::of(&method, &uri.parse().unwrap(), body.as_bytes()).to_string()
+    fn call(method: &Method, uri: &str, body: &str) -> String {
+        Call::of(method, &uri.parse().unwrap(), body.as_bytes()).to_string()
     }
 
     #[test]
     fn paths_become_calls() {
         let pods = "/api/v1/namespaces/a/pods";
         let workers = "/apis/duckworker.dev/v1alpha1";
-        assert_eq!(call(Method::GET, pods, ""), "list pods a/");
+        assert_eq!(call(&Method::GET, pods, ""), "list pods a/");
+        assert_eq!(call(&Method::GET, &format!("{pods}?&watch=true&x=y"), ""), "watch pods a/");
+        assert_eq!(call(&Method::DELETE, &format!("{pods}/p?"), "{}"), "delete pods a/p");
         assert_eq!(
-            call(Method::GET, &format!("{pods}?&watch=true&x=y"), ""),
-            "watch pods a/"
-        );
-        assert_eq!(
-            call(Method::DELETE, &format!("{pods}/p?"), "{}"),
-            "delete pods a/p"
-        );
-        assert_eq!(
-            call(
-                Method::POST,
-                &format!("{pods}?"),
-                r#"{"metadata":{"name":"new"}}"#
-            ),
+            call(&Method::POST, &format!("{pods}?"), r#"{"metadata":{"name":"new"}}"#),
             "create pods a/new"
         );
         assert_eq!(
-            call(
-                Method::PUT,
-                &format!("{workers}/namespaces/a/duckworkers/w/status?"),
-                ""
-            ),
+            call(&Method::PUT, &format!("{workers}/namespaces/a/duckworkers/w/status?"), ""),
             "update duckworkers/status a/w"
         );
-        assert_eq!(
-            call(Method::GET, &format!("{workers}/duckworkers"), ""),
-            "list duckworkers"
-        );
-        assert_eq!(
-            call(Method::GET, "/api/v1/namespaces/a", ""),
-            "get namespaces a"
-        );
-        assert_eq!(call(Method::GET, "/version", ""), "list /version");
+        assert_eq!(call(&Method::GET, &format!("{workers}/duckworkers"), ""), "list duckworkers");
+        assert_eq!(call(&Method::GET, "/api/v1/namespaces/a", ""), "get namespaces a");
+        assert_eq!(call(&Method::GET, "/version", ""), "list /version");
     }
 }

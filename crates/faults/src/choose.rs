@@ -50,11 +50,7 @@ impl Chance {
     /// With this probability, one of these.
     pub fn new(seed: u64, probability: f64, menu: Vec<Fault>) -> Self {
         let probability = probability.clamp(0.0, 1.0);
-        Self {
-            rng: StdRng::seed_from_u64(seed),
-            probability,
-            menu,
-        }
+        Self { rng: StdRng::seed_from_u64(seed), probability, menu }
     }
 }
 

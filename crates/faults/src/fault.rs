@@ -114,12 +114,8 @@ pub enum Refusal {
 
 impl Refusal {
     /// Those that say nothing about whether the request was applied.
-    pub const ERRORS: [Self; 4] = [
-        Self::Internal,
-        Self::BadGateway,
-        Self::Unavailable,
-        Self::Timeout,
-    ];
+    pub const ERRORS: [Self; 4] =
+        [Self::Internal, Self::BadGateway, Self::Unavailable, Self::Timeout];
 
     /// The HTTP status code.
     pub const fn code(self) -> u16 {

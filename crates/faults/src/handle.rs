@@ -135,12 +135,7 @@ impl Faults {
             state.counted
         });
         let fault = number.and_then(|number| state.choose.choose(number, &call));
-        state.records.push(Record {
-            number,
-            call,
-            fault: fault.clone(),
-            answer: None,
-        });
+        state.records.push(Record { number, call, fault: fault.clone(), answer: None });
         (state.records.len() - 1, fault)
     }
 
@@ -152,11 +147,7 @@ impl Faults {
 
     pub(crate) async fn wait_for_release(&self) {
         // An error means that no sender is left, which cannot be: self holds one.
-        let _ = self
-            .released
-            .subscribe()
-            .wait_for(|released| *released)
-            .await;
+        let _ = self.released.subscribe().wait_for(|released| *released).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -166,8 +157,6 @@ impl Faults {
 
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Faults")
-            .field("counted", &self.counted())
-            .finish_non_exhaustive()
+        f.debug_struct("Faults").field("counted", &self.counted()).finish_non_exhaustive()
     }
 }

@@ -43,10 +43,7 @@ where
 
     fn layer(&self, inner: S) -> Self::Service {
         // Doubled and late requests need a second hold on the transport, which is no Clone.
-        FaultService {
-            inner: Buffer::new(inner, BUFFER),
-            faults: self.faults.clone(),
-        }
+        FaultService { inner: Buffer::new(inner, BUFFER), faults: self.faults.clone() }
     }
 }
 
@@ -58,10 +55,7 @@ pub struct FaultService<F> {
 
 impl<F: Send + 'static> Clone for FaultService<F> {
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            faults: self.faults.clone(),
-        }
+        Self { inner: self.inner.clone(), faults: self.faults.clone() }
     }
 }
 
@@ -107,11 +101,7 @@ where
         let call = Call::of(&parts.method, &parts.uri, &body);
         let (place, fault) = self.faults.enter(call);
         let faults = self.faults.clone();
-        let message = Message {
-            service: self,
-            parts,
-            body,
-        };
+        let message = Message { service: self, parts, body };
         let answer = match fault {
             None => message.send().await,
             Some(fault) => message.suffer(fault).await,
@@ -180,14 +170,12 @@ where
                 self.send().await?;
                 pending().await
             }
-            Fault::BreakStream(time) => Ok(self
-                .send()
-                .await?
-                .map(|body| Ending::after(body, time, End::Breaks))),
-            Fault::MuteStream(time) => Ok(self
-                .send()
-                .await?
-                .map(|body| Ending::after(body, time, End::Mute))),
+            Fault::BreakStream(time) => {
+                Ok(self.send().await?.map(|body| Ending::after(body, time, End::Breaks)))
+            }
+            Fault::MuteStream(time) => {
+                Ok(self.send().await?.map(|body| Ending::after(body, time, End::Mute)))
+            }
         }
     }
 

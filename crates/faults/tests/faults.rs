@@ -1,9 +1,5 @@
 //! Each fault, on a toy server that counts what it applied.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,19 +27,15 @@ impl Toy {
             let toy = toy.clone();
             async move { Ok::<_, std::io::Error>(toy.answer(&request)) }
         });
-        let client = ClientBuilder::new(service, "ns")
-            .with_layer(&faults.layer())
-            .build();
+        let client = ClientBuilder::new(service, "ns").with_layer(&faults.layer()).build();
         Api::default_namespaced(client)
     }
 
     fn answer(&self, request: &Request<Body>) -> Response<Full<Bytes>> {
         let mut applied = self.applied.lock().unwrap();
         applied.push(request.method().to_string());
-        let object = format!(
-            r#"{{"metadata":{{"name":"n","resourceVersion":"{}"}}}}"#,
-            applied.len()
-        );
+        let object =
+            format!(r#"{{"metadata":{{"name":"n","resourceVersion":"{}"}}}}"#, applied.len());
         Response::new(Full::new(Bytes::from(object)))
     }
 
@@ -77,16 +69,10 @@ fn code(answer: Option<kube::Result<ConfigMap>>) -> u16 {
 #[tokio::test(start_paused = true)]
 async fn requests_and_answers_get_lost() {
     let (answer, applied) = one(Fault::LoseRequest).await;
-    assert!(
-        matches!(answer, Some(Err(kube::Error::Service(_)))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Some(Err(kube::Error::Service(_)))), "{answer:?}");
     assert_eq!(applied, 0);
     let (answer, applied) = one(Fault::LoseAnswer).await;
-    assert!(
-        matches!(answer, Some(Err(kube::Error::Service(_)))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Some(Err(kube::Error::Service(_)))), "{answer:?}");
     assert_eq!(applied, 1);
     let (answer, applied) = one(Fault::CutAnswer).await;
     assert!(matches!(answer, Some(Err(_))), "{answer:?}");
@@ -108,13 +94,8 @@ async fn refusals_have_their_code_and_may_be_lies() {
         assert_eq!((code(answer), applied), (refusal.code(), 1));
     }
     let (answer, applied) = one(Fault::Refuse(Refusal::TooManyRequests { retry_after: 7 })).await;
-    let Some(Err(kube::Error::Api(status))) = answer else {
-        panic!("no refusal")
-    };
-    assert_eq!(
-        status.details.map(|details| details.retry_after_seconds),
-        Some(7)
-    );
+    let Some(Err(kube::Error::Api(status))) = answer else { panic!("no refusal") };
+    assert_eq!(status.details.map(|details| details.retry_after_seconds), Some(7));
     assert_eq!((status.code, applied), (429, 0));
 }
 
@@ -166,17 +147,9 @@ async fn a_stopped_process_says_nothing_more() {
         assert!(!faults.stopped().is_cancelled());
         let doomed = timeout(SECOND, create(&api)).await;
         assert!(doomed.is_err() && faults.stopped().is_cancelled());
-        assert!(
-            timeout(SECOND, api.delete("n", &DeleteParams::default()))
-                .await
-                .is_err()
-        );
+        assert!(timeout(SECOND, api.delete("n", &DeleteParams::default())).await.is_err());
         assert_eq!(toy.count(), 2 + applied);
-        let numbers: Vec<_> = faults
-            .records()
-            .iter()
-            .map(|record| record.number)
-            .collect();
+        let numbers: Vec<_> = faults.records().iter().map(|record| record.number).collect();
         assert_eq!(numbers, [None, Some(1), Some(2)]);
     }
 }
@@ -201,10 +174,7 @@ async fn the_same_seed_gives_the_same_faults() {
         runs.push(faults.records());
     }
     assert_eq!(runs[0], runs[1]);
-    let struck = runs[0]
-        .iter()
-        .filter(|record| record.fault.is_some())
-        .count();
+    let struck = runs[0].iter().filter(|record| record.fault.is_some()).count();
     assert!((5..30).contains(&struck), "{struck}");
 }
 

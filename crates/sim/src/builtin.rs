@@ -34,9 +34,7 @@ fn prepare_pod(pod: &mut Value) {
 }
 
 fn prepare_secret(secret: &mut Value) {
-    meta::map(secret)
-        .entry("type")
-        .or_insert_with(|| json!("Opaque"));
+    meta::map(secret).entry("type").or_insert_with(|| json!("Opaque"));
     let texts = meta::map(secret).remove("stringData");
     for (key, text) in texts.iter().filter_map(Value::as_object).flatten() {
         let encoded = STANDARD.encode(text.as_str().unwrap_or_default());
@@ -96,19 +94,12 @@ fn check_pod(new: &Value, old: &Value) -> Vec<Cause> {
     let fixed = |pod: &Value| {
         let mut spec = pod["spec"].clone();
         let fields = meta::map(&mut spec);
-        for free in [
-            "tolerations",
-            "activeDeadlineSeconds",
-            "terminationGracePeriodSeconds",
-        ] {
+        for free in ["tolerations", "activeDeadlineSeconds", "terminationGracePeriodSeconds"] {
             fields.remove(free);
         }
         for list in ["containers", "initContainers"] {
-            for container in fields
-                .get_mut(list)
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .flatten()
+            for container in
+                fields.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
             {
                 meta::map(container).remove("image");
             }

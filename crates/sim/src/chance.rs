@@ -20,18 +20,12 @@ impl Chance {
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        Self {
-            rng: StdRng::seed_from_u64(seed ^ hash),
-        }
+        Self { rng: StdRng::seed_from_u64(seed ^ hash) }
     }
 
     /// A number out of a range; its start if it is empty.
     pub fn below(&mut self, range: Range<u64>) -> u64 {
-        if range.is_empty() {
-            range.start
-        } else {
-            self.rng.random_range(range)
-        }
+        if range.is_empty() { range.start } else { self.rng.random_range(range) }
     }
 
     /// True with this probability.
@@ -59,22 +53,13 @@ impl Chance {
         bytes[8] = (bytes[8] & 0x3f) | 0x80;
         let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let part = |range: Range<usize>| hex[range].concat();
-        [
-            part(0..4),
-            part(4..6),
-            part(6..8),
-            part(8..10),
-            part(10..16),
-        ]
-        .join("-")
+        [part(0..4), part(4..6), part(6..8), part(8..10), part(10..16)].join("-")
     }
 
     /// A suffix like those that the API server makes for `generateName`.
     pub fn suffix(&mut self) -> String {
         const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-        (0..5)
-            .map(|_| char::from(ALPHABET[self.index(ALPHABET.len())]))
-            .collect()
+        (0..5).map(|_| char::from(ALPHABET[self.index(ALPHABET.len())])).collect()
     }
 }
 

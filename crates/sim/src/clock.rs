@@ -15,9 +15,7 @@ pub struct SimClock {
 impl SimClock {
     /// A clock that begins now.
     pub fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 
     /// The simulated time.

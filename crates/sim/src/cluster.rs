@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use duckworker_faults::Faults;
+use duckworker_faults::{FaultService, Faults};
+use http::Request;
 use jiff::Timestamp;
 use kube::Client;
-use kube::client::ClientBuilder;
+use kube::client::{Body, ClientBuilder};
 use serde_json::{Value, json};
+use tower::{Layer, Service};
 
 use crate::actors;
 use crate::actors::kubelet::Kubelets;
@@ -17,6 +19,9 @@ use crate::service::SimService;
 use crate::store::Version;
 use crate::user::User;
 use crate::verbs::{Server, Target};
+
+/// A user's way to the server, with faults on it.
+pub type FaultyService = FaultService<<SimService as Service<Request<Body>>>::Future>;
 
 /// An API server in memory, with or without controllers and kubelets behind it. Clones share it.
 ///
@@ -38,11 +43,7 @@ impl SimCluster {
     pub fn with(kinds: Arc<Kinds>, seed: u64, latency: Latency) -> Self {
         let core = Arc::new(Core::new(kinds, seed, latency));
         let kubelets = Kubelets::new(Arc::clone(&core), Chance::new(seed, "kubelets"));
-        let cluster = Self {
-            core,
-            kubelets,
-            seed,
-        };
+        let cluster = Self { core, kubelets, seed };
         cluster.create_namespace("default");
         for number in 1..=3 {
             cluster.create_node(&format!("node-{number}"));
@@ -54,23 +55,20 @@ impl SimCluster {
     /// scheduler and kubelets. Must be called at most once.
     pub fn start(&self) {
         let chance = |name| Chance::new(self.seed, name);
-        tokio::spawn(actors::collector::run(
-            Arc::clone(&self.core),
-            chance("collector"),
-        ));
-        tokio::spawn(actors::namespaces::run(
-            Arc::clone(&self.core),
-            chance("namespaces"),
-        ));
+        tokio::spawn(actors::collector::run(Arc::clone(&self.core), chance("collector")));
+        tokio::spawn(actors::namespaces::run(Arc::clone(&self.core), chance("namespaces")));
         tokio::spawn(self.kubelets.clone().run());
+    }
+
+    /// The way of this user to the server, over a network with these faults: what a client of any
+    /// make is put upon.
+    pub fn service(&self, user: User, faults: &Faults) -> FaultyService {
+        faults.layer().layer(SimService::new(Arc::clone(&self.core), Arc::new(user)))
     }
 
     /// A client of this user, over a network with these faults.
     pub fn client(&self, user: User, faults: &Faults) -> Client {
-        let service = SimService::new(Arc::clone(&self.core), Arc::new(user));
-        ClientBuilder::new(service, "default")
-            .with_layer(&faults.layer())
-            .build()
+        Client::new(self.service(user, faults), "default")
     }
 
     /// A client of an administrator, over a network without faults.
@@ -133,9 +131,7 @@ impl SimCluster {
 
     /// Lets all watches catch up.
     pub fn free_watches(&self) {
-        self.core
-            .stuck
-            .send_modify(std::collections::BTreeSet::clear);
+        self.core.stuck.send_modify(std::collections::BTreeSet::clear);
     }
 
     /// Changes the delays of the network.
@@ -161,11 +157,7 @@ impl SimCluster {
             object["kind"] = kind.kind.clone().into();
             object["apiVersion"] = kind.api_version().into();
             let key = (String::new(), String::new());
-            let target = Target {
-                kind,
-                key,
-                by: "admin".into(),
-            };
+            let target = Target { kind, key, by: "admin".into() };
             // The only refusal is that it is there already.
             drop(server.create(&target, object));
         });

@@ -22,19 +22,14 @@ pub struct Latency {
 impl Default for Latency {
     fn default() -> Self {
         let millis = Duration::from_millis;
-        Self {
-            request: (millis(0), millis(2)),
-            watch: (millis(0), millis(20)),
-        }
+        Self { request: (millis(0), millis(2)), watch: (millis(0), millis(20)) }
     }
 }
 
 impl Latency {
     /// Everything happens at once.
-    pub const NONE: Self = Self {
-        request: (Duration::ZERO, Duration::ZERO),
-        watch: (Duration::ZERO, Duration::ZERO),
-    };
+    pub const NONE: Self =
+        Self { request: (Duration::ZERO, Duration::ZERO), watch: (Duration::ZERO, Duration::ZERO) };
 }
 
 /// The server and the network before it.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::kinds::Kind;
+use crate::store::Key;
 
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,65 +33,38 @@ impl Cause {
     /// A value that may not be.
     pub fn invalid(field: impl Into<String>, value: &Value, why: &str) -> Self {
         let message = format!("Invalid value: {}: {why}", shown(value));
-        Self {
-            field: field.into(),
-            reason: "FieldValueInvalid",
-            message,
-        }
+        Self { field: field.into(), reason: "FieldValueInvalid", message }
     }
 
     /// A value that must be there.
     pub fn required(field: impl Into<String>, why: &str) -> Self {
-        let message = if why.is_empty() {
-            "Required value".into()
-        } else {
-            format!("Required value: {why}")
-        };
-        Self {
-            field: field.into(),
-            reason: "FieldValueRequired",
-            message,
-        }
+        let message =
+            if why.is_empty() { "Required value".into() } else { format!("Required value: {why}") };
+        Self { field: field.into(), reason: "FieldValueRequired", message }
     }
 
     /// A change that may not be made.
     pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
         let message = format!("Forbidden: {why}");
-        Self {
-            field: field.into(),
-            reason: "FieldValueForbidden",
-            message,
-        }
+        Self { field: field.into(), reason: "FieldValueForbidden", message }
     }
 
     /// The same thing twice.
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         let message = format!("Duplicate value: {}", shown(value));
-        Self {
-            field: field.into(),
-            reason: "FieldValueDuplicate",
-            message,
-        }
+        Self { field: field.into(), reason: "FieldValueDuplicate", message }
     }
 
     /// More than there may be.
     pub fn too_many(field: impl Into<String>, count: usize, most: u64) -> Self {
         let message = format!("Too many: {count}: must have at most {most} items");
-        Self {
-            field: field.into(),
-            reason: "FieldValueTooMany",
-            message,
-        }
+        Self { field: field.into(), reason: "FieldValueTooMany", message }
     }
 
     /// Longer than it may be.
     pub fn too_long(field: impl Into<String>, most: u64) -> Self {
         let message = format!("Too long: may not be more than {most} bytes");
-        Self {
-            field: field.into(),
-            reason: "FieldValueTooLong",
-            message,
-        }
+        Self { field: field.into(), reason: "FieldValueTooLong", message }
     }
 
     /// None of the values that it may have.
@@ -101,26 +75,15 @@ impl Cause {
             shown(value),
             supported.join(", ")
         );
-        Self {
-            field: field.into(),
-            reason: "FieldValueNotSupported",
-            message,
-        }
+        Self { field: field.into(), reason: "FieldValueNotSupported", message }
     }
 
     /// A value of another type.
-    pub fn type_invalid(field: impl Into<String>, value: &Value, wanted: &str) -> Self {
-        let field = field.into();
-        let message = format!(
-            "Invalid value: {}: {field} in body must be of type {wanted}: {}",
-            quoted(type_of(value)),
-            quoted(type_of(value)),
-        );
-        Self {
-            field,
-            reason: "FieldValueTypeInvalid",
-            message,
-        }
+    pub fn type_invalid(field: &str, said: &str, value: &Value, wanted: &str) -> Self {
+        let found = quoted(type_of(value));
+        let message =
+            format!("Invalid value: {found}: {said} in body must be of type {wanted}: {found}");
+        Self { field: field.to_owned(), reason: "FieldValueTypeInvalid", message }
     }
 
     /// Whether the API server checks no CEL rules when it finds this.
@@ -158,12 +121,7 @@ fn type_of(value: &Value) -> &'static str {
 
 impl Failure {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason,
-            message: message.into(),
-            details: None,
-        }
+        Self { code, reason, message: message.into(), details: None }
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
@@ -191,11 +149,7 @@ impl Failure {
 
     /// 404 for a path.
     pub fn no_such_path() -> Self {
-        Self::new(
-            404,
-            "NotFound",
-            "the server could not find the requested resource",
-        )
+        Self::new(404, "NotFound", "the server could not find the requested resource")
     }
 
     /// 405.
@@ -208,18 +162,43 @@ impl Failure {
     }
 
     /// 409 for a create.
-    pub fn already_exists(kind: &Kind, name: &str) -> Self {
-        let message = format!("{} \"{name}\" already exists", kind.qualified());
+    pub fn already_exists(kind: &Kind, name: &str, deleting: bool) -> Self {
+        let going = if deleting { "object is being deleted: " } else { "" };
+        let message = format!("{going}{} \"{name}\" already exists", kind.qualified());
         Self::new(409, "AlreadyExists", message).about(kind, name)
     }
 
     /// 409 for an update or a delete.
     pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
-        let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": {why}",
-            kind.qualified()
-        );
+        let message =
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.qualified());
         Self::new(409, "Conflict", message).about(kind, name)
+    }
+
+    /// 409 for a precondition of a delete, which names the kind where others name the resource.
+    pub fn precondition(kind: &Kind, name: &str, why: &str) -> Self {
+        let what = kind.qualified_kind();
+        let message = format!("Operation cannot be fulfilled on {what} \"{name}\": {why}");
+        let mut failure = Self::new(409, "Conflict", message).about(kind, name);
+        failure.set_kind(&kind.kind);
+        failure
+    }
+
+    /// 422 for a replacement that says no version, which names the resource where others name the
+    /// kind.
+    pub fn no_version(kind: &Kind, name: &str) -> Self {
+        let why = "must be specified for an update";
+        let cause = Cause::invalid("metadata.resourceVersion", &0.into(), why);
+        let mut failure = Self::invalid(kind, name, vec![cause]);
+        failure.message = failure.message.replacen(&kind.qualified_kind(), &kind.qualified(), 1);
+        failure.set_kind(&kind.plural);
+        failure
+    }
+
+    fn set_kind(&mut self, kind: &str) {
+        if let Some(details) = &mut self.details {
+            details["kind"] = kind.into();
+        }
     }
 
     /// 409: somebody else wrote it in between.
@@ -230,10 +209,13 @@ impl Failure {
     }
 
     /// 409: another object of the same name, or none.
-    pub fn other_uid(kind: &Kind, name: &str, wanted: &str, found: &str) -> Self {
+    pub fn other_uid(kind: &Kind, (namespace, name): &Key, wanted: &str, found: &str) -> Self {
+        let folder = if kind.is_custom() { format!("{}/", kind.group) } else { String::new() };
+        let key = format!("/registry/{folder}{}/{namespace}/{name}", kind.plural);
         let why = format!(
-            "StorageError: invalid object, Code: 4, AdditionalErrorMsg: Precondition failed: UID \
-             in precondition: {wanted}, UID in object meta: {found}"
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object \
+             meta: {found}"
         );
         Self::conflict(kind, name, &why)
     }
@@ -262,10 +244,8 @@ impl Failure {
     /// 422 for fields.
     pub fn invalid(kind: &Kind, name: &str, mut causes: Vec<Cause>) -> Self {
         causes.dedup();
-        let sentences: Vec<String> = causes
-            .iter()
-            .map(|cause| format!("{}: {}", cause.field, cause.message))
-            .collect();
+        let sentences: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let why = match sentences.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -277,7 +257,7 @@ impl Failure {
             .map(|c| json!({ "reason": c.reason, "message": c.message, "field": c.field }))
             .collect();
         if let Some(details) = &mut failure.details {
-            details["kind"] = kind.kind.clone().into();
+            details["kind"] = kind.kind.as_str().into();
             details["causes"] = causes.into();
         }
         failure
@@ -286,7 +266,7 @@ impl Failure {
     /// 422 for a patch that cannot be applied.
     pub fn unprocessable() -> Self {
         let why = "the server rejected our request due to an error in our request";
-        Self::new(422, "Invalid", why)
+        Self { details: Some(json!({})), ..Self::new(422, "Invalid", why) }
     }
 
     /// 500.

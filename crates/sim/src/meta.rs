@@ -4,11 +4,7 @@ use serde_json::{Map, Value, json};
 
 /// A field of the metadata as text.
 pub fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
-    object
-        .get("metadata")?
-        .get(field)?
-        .as_str()
-        .filter(|text| !text.is_empty())
+    object.get("metadata")?.get(field)?.as_str().filter(|text| !text.is_empty())
 }
 
 /// A field of the metadata as a number.
@@ -63,13 +59,8 @@ pub fn is_deleting(object: &Value) -> bool {
 
 /// The finalizers.
 pub fn finalizers(object: &Value) -> Vec<String> {
-    let list = object
-        .pointer("/metadata/finalizers")
-        .and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(|f| f.as_str().map(str::to_owned))
-        .collect()
+    let list = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|f| f.as_str().map(str::to_owned)).collect()
 }
 
 /// Sets the finalizers; none removes the field.
@@ -83,9 +74,7 @@ pub fn set_finalizers(object: &mut Value, finalizers: &[String]) {
 
 /// The owner references.
 pub fn owners(object: &Value) -> Vec<Value> {
-    let list = object
-        .pointer("/metadata/ownerReferences")
-        .and_then(Value::as_array);
+    let list = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
     list.cloned().unwrap_or_default()
 }
 

@@ -49,22 +49,13 @@ impl Request {
         user: &Arc<User>,
     ) -> Result<Self, Failure> {
         let call = Call::of(&parts.method, &parts.uri, &body);
-        let kind = kinds
-            .get(&call.group, &call.resource)
-            .ok_or_else(Failure::no_such_path)?;
-        let version = parts
-            .uri
-            .path()
-            .split('/')
-            .nth(if call.group.is_empty() { 2 } else { 3 });
+        let kind = kinds.get(&call.group, &call.resource).ok_or_else(Failure::no_such_path)?;
+        let version = parts.uri.path().split('/').nth(if call.group.is_empty() { 2 } else { 3 });
         if version != Some(kind.version.as_str()) {
             return Err(Failure::no_such_path());
         }
         let header = |name: HeaderName| {
-            let value = parts
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok());
+            let value = parts.headers.get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default().to_owned()
         };
         let query = parts.uri.query().unwrap_or_default();
@@ -73,14 +64,9 @@ impl Request {
             kind: Arc::clone(kind),
             namespace: call.namespace,
             // A create's name is in its body, and is not taken from there.
-            name: call
-                .name
-                .filter(|_| call.verb != Verb::Create)
-                .unwrap_or_default(),
+            name: call.name.filter(|_| call.verb != Verb::Create).unwrap_or_default(),
             subresource: call.subresource.unwrap_or_default(),
-            query: form_urlencoded::parse(query.as_bytes())
-                .into_owned()
-                .collect(),
+            query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             view: View::parse(&header(ACCEPT)),
             content_type: header(CONTENT_TYPE),
             body,
@@ -100,11 +86,7 @@ impl Request {
 
     /// The selectors.
     pub fn selection(&self) -> Result<Selection, Failure> {
-        Selection::parse(
-            &self.kind,
-            self.param("labelSelector"),
-            self.param("fieldSelector"),
-        )
+        Selection::parse(&self.kind, self.param("labelSelector"), self.param("fieldSelector"))
     }
 
     /// The body as JSON.

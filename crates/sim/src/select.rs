@@ -18,15 +18,9 @@ pub struct Selection {
 impl Selection {
     /// Parses what a request says.
     pub fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, Failure> {
-        let labels = split(labels)
-            .into_iter()
-            .map(label)
-            .collect::<Result<_, _>>()?;
+        let labels = split(labels).into_iter().map(label).collect::<Result<_, _>>()?;
         let fields = split(fields).into_iter().map(|text| field(kind, text));
-        Ok(Self {
-            labels,
-            fields: fields.collect::<Result<_, _>>()?,
-        })
+        Ok(Self { labels, fields: fields.collect::<Result<_, _>>()? })
     }
 
     /// It selects all.
@@ -34,31 +28,26 @@ impl Selection {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
+    /// It names one object, which the server then looks up instead of looking through all.
+    pub fn names_one(&self) -> bool {
+        self.fields.iter().any(|(pointer, equal, _)| pointer == "/metadata/name" && *equal)
+    }
+
     /// Whether it selects this object.
     pub fn selects(&self, object: &Value) -> bool {
         let fields = self.fields.iter().all(|(pointer, equal, wanted)| {
-            let found = object
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default();
+            let found = object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             (found == wanted) == *equal
         });
         fields && (self.labels.is_empty() || self.matches_labels(object))
     }
 
     fn matches_labels(&self, object: &Value) -> bool {
-        let labels = object
-            .pointer("/metadata/labels")
-            .and_then(Value::as_object);
+        let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let labels: BTreeMap<String, String> = labels
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| (key.clone(), text(value)))
-            .collect();
-        self.labels
-            .iter()
-            .all(|expression| expression.matches(&labels))
+        let labels: BTreeMap<String, String> =
+            labels.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect();
+        self.labels.iter().all(|expression| expression.matches(&labels))
     }
 }
 
@@ -69,10 +58,7 @@ fn split(text: &str) -> Vec<&str> {
         depth += i32::from(c == '(') - i32::from(c == ')');
         c == ',' && depth == 0
     });
-    parts
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .collect()
+    parts.map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
 fn label(text: &str) -> Result<Expression, Failure> {
@@ -101,9 +87,7 @@ fn label(text: &str) -> Result<Expression, Failure> {
 
 fn field(kind: &Kind, text: &str) -> Result<(String, bool, String), Failure> {
     let unequal = text.split_once("!=");
-    let pair = unequal
-        .or_else(|| text.split_once("=="))
-        .or_else(|| text.split_once('='));
+    let pair = unequal.or_else(|| text.split_once("==")).or_else(|| text.split_once('='));
     let (path, value) = pair.ok_or_else(|| unreadable(text))?;
     let known = match path {
         "metadata.name" | "metadata.namespace" => true,
@@ -112,9 +96,7 @@ fn field(kind: &Kind, text: &str) -> Result<(String, bool, String), Failure> {
         _ => kind.selectable.iter().any(|selectable| selectable == path),
     };
     if !known {
-        return Err(Failure::bad_request(format!(
-            "field label not supported: {path}"
-        )));
+        return Err(Failure::bad_request(format!("field label not supported: {path}")));
     }
     let pointer = format!("/{}", path.replace('.', "/"));
     Ok((pointer, unequal.is_none(), value.trim().to_owned()))
@@ -137,31 +119,17 @@ mod tests {
             "metadata": { "name": "p", "labels": { "app": "duck", "tier": "x" } },
             "spec": { "nodeName": "n" }
         });
-        Selection::parse(pods, labels, fields)
-            .unwrap()
-            .selects(&pod)
+        Selection::parse(pods, labels, fields).unwrap().selects(&pod)
     }
 
     #[test]
     fn labels_select() {
-        for yes in [
-            "",
-            "app=duck",
-            "app==duck,tier",
-            "app in (duck, goose),!x",
-            "x notin (y)",
-            "x!=y",
-        ] {
+        for yes in
+            ["", "app=duck", "app==duck,tier", "app in (duck, goose),!x", "x notin (y)", "x!=y"]
+        {
             assert!(selects(yes, ""), "{yes}");
         }
-        for no in [
-            "app=goose",
-            "!app",
-            "x",
-            "app notin (duck)",
-            "x in (y)",
-            "app!=duck",
-        ] {
+        for no in ["app=goose", "!app", "x", "app notin (duck)", "x in (y)", "app!=duck"] {
             assert!(!selects(no, ""), "{no}");
         }
     }

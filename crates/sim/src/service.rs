@@ -50,20 +50,14 @@ impl SimService {
         Ok(match reply {
             (Ok(Reply::Json(code, body)), date) => json(code, &body, date),
             (Err(failure), date) => json(failure.code, &failure.body(), date),
-            (Ok(Reply::Watch(subscription)), date) => respond(
-                StatusCode::OK,
-                stream::follow(self.core, *subscription),
-                date,
-            ),
+            (Ok(Reply::Watch(subscription)), date) => {
+                respond(StatusCode::OK, stream::follow(self.core, *subscription), date)
+            }
         })
     }
 
     fn reachable(&self) -> Result<(), BoxError> {
-        if *self.core.down.borrow() {
-            Err(unreachable())
-        } else {
-            Ok(())
-        }
+        if *self.core.down.borrow() { Err(unreachable()) } else { Ok(()) }
     }
 }
 
@@ -83,11 +77,7 @@ impl Service<HttpRequest<Body>> for SimService {
 
 /// Nobody answers.
 pub fn unreachable() -> BoxError {
-    std::io::Error::new(
-        std::io::ErrorKind::ConnectionRefused,
-        "the API server is down",
-    )
-    .into()
+    std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "the API server is down").into()
 }
 
 async fn wait(delay: Duration) {
@@ -110,9 +100,7 @@ fn date(server: &Server) -> Option<HeaderValue> {
 }
 
 fn json(code: u16, body: &Value, date: Option<HeaderValue>) -> Response<StreamBody> {
-    let body = Full::new(Bytes::from(body.to_string()))
-        .map_err(Into::into)
-        .boxed_unsync();
+    let body = Full::new(Bytes::from(body.to_string())).map_err(Into::into).boxed_unsync();
     respond(StatusCode::from_u16(code).unwrap_or_default(), body, date)
 }
 

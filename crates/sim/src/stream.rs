@@ -76,16 +76,9 @@ impl Follower {
     /// Waits until there is something to deliver, or to end for.
     async fn gather(&mut self) {
         self.moved.mark_unchanged();
-        let stuck = self
-            .core
-            .stuck
-            .borrow()
-            .contains(&self.subscription.collection);
+        let stuck = self.core.stuck.borrow().contains(&self.subscription.collection);
         if !stuck {
-            match self
-                .core
-                .step(|server| self.subscription.next(&server.store))
-            {
+            match self.core.step(|server| self.subscription.next(&server.store)) {
                 Err(end) => {
                     self.ready.push_back(end);
                     self.over = true;

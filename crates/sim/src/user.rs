@@ -20,19 +20,14 @@ impl User {
     /// A user of this name.
     pub fn named(name: &str) -> Self {
         let groups = vec!["system:authenticated".to_owned()];
-        Self {
-            name: name.into(),
-            groups,
-            extra: BTreeMap::new(),
-        }
+        Self { name: name.into(), groups, extra: BTreeMap::new() }
     }
 
     /// A service account whose token is bound to a pod, as the pod's own token is.
     pub fn in_pod(namespace: &str, account: &str, pod: &str, pod_uid: &str) -> Self {
         let mut user = Self::named(&format!("system:serviceaccount:{namespace}:{account}"));
         user.groups.push("system:serviceaccounts".to_owned());
-        user.groups
-            .push(format!("system:serviceaccounts:{namespace}"));
+        user.groups.push(format!("system:serviceaccounts:{namespace}"));
         let mut say = |what: &str, value: &str| {
             let key = format!("authentication.kubernetes.io/{what}");
             user.extra.insert(key, vec![value.to_owned()]);

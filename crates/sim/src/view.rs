@@ -18,11 +18,7 @@ pub enum View {
 impl View {
     /// Reads the header `Accept`.
     pub fn parse(accept: &str) -> Self {
-        if accept.contains("as=PartialObjectMetadata") {
-            Self::Metadata
-        } else {
-            Self::Whole
-        }
+        if accept.contains("as=PartialObjectMetadata") { Self::Metadata } else { Self::Whole }
     }
 
     /// One object.
@@ -39,13 +35,17 @@ impl View {
 
     /// A list.
     pub fn list(self, kind: &Kind, items: &[Arc<Value>], metadata: &Value) -> Value {
+        let mut metadata = metadata.clone();
+        if kind.is_custom() && self == Self::Whole && metadata.get("continue").is_none() {
+            metadata["continue"] = "".into();
+        }
+        // The real server's lists of metadata are null where they are empty.
+        let empty = items.is_empty() && self == Self::Metadata;
         let items: Vec<Value> = items.iter().map(|item| self.item(kind, item)).collect();
+        let items = if empty { Value::Null } else { items.into() };
         let (list_kind, version) = match self {
             Self::Whole => (format!("{}List", kind.kind), kind.api_version()),
-            Self::Metadata => (
-                "PartialObjectMetadataList".to_owned(),
-                "meta.k8s.io/v1".to_owned(),
-            ),
+            Self::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
         };
         json!({ "kind": list_kind, "apiVersion": version, "metadata": metadata, "items": items })
     }

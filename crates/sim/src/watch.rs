@@ -40,10 +40,8 @@ impl Subscription {
     /// The events with which it begins.
     pub fn begin(&mut self) -> Vec<Value> {
         let added = std::mem::take(&mut self.initial);
-        let mut events: Vec<Value> = added
-            .iter()
-            .map(|object| self.event("ADDED", object))
-            .collect();
+        let mut events: Vec<Value> =
+            added.iter().map(|object| self.event("ADDED", object)).collect();
         if self.marks_initial_end {
             let mut bookmark = self.bookmark();
             bookmark["object"]["metadata"]["annotations"] =
@@ -56,17 +54,11 @@ impl Subscription {
     /// The events that happened since. An error means that it lost its place and ends.
     pub fn next(&mut self, store: &Store) -> Result<Vec<Value>, Value> {
         if self.seen < store.compacted() {
-            let why = format!(
-                "too old resource version: {} ({})",
-                self.seen,
-                store.compacted() + 1
-            );
+            let why =
+                format!("too old resource version: {} ({})", self.seen, store.compacted() + 1);
             return Err(json!({ "type": "ERROR", "object": Failure::expired(why).body() }));
         }
-        let events = store
-            .since(self.seen)
-            .iter()
-            .filter_map(|version| self.deliver(version));
+        let events = store.since(self.seen).iter().filter_map(|version| self.deliver(version));
         let events = events.collect();
         self.seen = store.revision();
         Ok(events)
@@ -76,10 +68,7 @@ impl Subscription {
     pub fn bookmark(&self) -> Value {
         let (kind, version) = match self.view {
             View::Whole => (self.kind.kind.clone(), self.kind.api_version()),
-            View::Metadata => (
-                "PartialObjectMetadata".to_owned(),
-                "meta.k8s.io/v1".to_owned(),
-            ),
+            View::Metadata => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
         };
         let metadata =
             json!({ "resourceVersion": self.seen.to_string(), "creationTimestamp": null });
@@ -91,17 +80,11 @@ impl Subscription {
 
     fn deliver(&self, version: &Version) -> Option<Value> {
         if *version.collection != *self.collection
-            || self
-                .namespace
-                .as_ref()
-                .is_some_and(|wanted| *wanted != version.namespace)
+            || self.namespace.as_ref().is_some_and(|wanted| *wanted != version.namespace)
         {
             return None;
         }
-        let before = version
-            .previous
-            .as_ref()
-            .filter(|object| self.selection.selects(object));
+        let before = version.previous.as_ref().filter(|object| self.selection.selects(object));
         let after = (version.change != Change::Deleted && self.selection.selects(&version.object))
             .then_some(&version.object);
         match (before, after) {

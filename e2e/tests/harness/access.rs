@@ -25,15 +25,9 @@ async fn kubectl_applies_and_shows() -> Result<()> {
         .with_namespace("kubectl", async |ns| {
             ns.kubectl_apply_str(CONFIG_MAP).await?.ok()?;
             let path = "jsonpath={.data.greeting}";
-            let shown = ns
-                .kubectl(&["get", "configmap", "applied", "-o", path])
-                .await?
-                .ok()?;
+            let shown = ns.kubectl(&["get", "configmap", "applied", "-o", path]).await?.ok()?;
             ensure!(shown == "quack", "{shown}");
-            let missing = ns
-                .kubectl(&["get", "configmap", "absent"])
-                .await?
-                .refused()?;
+            let missing = ns.kubectl(&["get", "configmap", "absent"]).await?.refused()?;
             ensure!(missing.contains("not found"), "{missing}");
             Ok(())
         })
@@ -66,17 +60,8 @@ async fn users_may_do_what_is_bound_to_them() -> Result<()> {
             let alice = cluster.user("alice")?;
             let list = ["--namespace", &ns.name, "get", "pods"];
             let refusal = cluster.kubectl_as(alice, &list, "").await?.refused()?;
-            ensure!(
-                refusal.contains("User \"alice\" cannot list resource \"pods\""),
-                "{refusal}"
-            );
-            let bind = [
-                "create",
-                "rolebinding",
-                "a",
-                "--clusterrole=view",
-                "--user=alice",
-            ];
+            ensure!(refusal.contains("User \"alice\" cannot list resource \"pods\""), "{refusal}");
+            let bind = ["create", "rolebinding", "a", "--clusterrole=view", "--user=alice"];
             ns.kubectl(&bind).await?.ok()?;
             cluster.kubectl_as(alice, &list, "").await?.ok()?;
             Ok(())
@@ -91,16 +76,11 @@ async fn a_bound_token_carries_the_pod() -> Result<()> {
         .with_namespace("token", async |ns| {
             ns.create::<Pod>(pod("bearer", &[])).await?;
             let pod = ns.await_object("bearer", "Ready", pod_is_ready).await?;
-            let identity = cluster
-                .service_account(&ns.name, "default", Some(&pod))
-                .await?;
+            let identity = cluster.service_account(&ns.name, "default", Some(&pod)).await?;
             let reviews: Api<SelfSubjectReview> = Api::all(identity.client()?);
             let question = SelfSubjectReview::default();
             let review = reviews.create(&PostParams::default(), &question).await?;
-            let info = review
-                .status
-                .and_then(|s| s.user_info)
-                .context("no user info")?;
+            let info = review.status.and_then(|s| s.user_info).context("no user info")?;
             ensure!(info.username.as_deref() == Some(identity.name()));
             let extra = info.extra.context("no extra")?;
             let name = extra.get("authentication.kubernetes.io/pod-name");
@@ -124,10 +104,7 @@ async fn the_audit_log_names_who_did_what() -> Result<()> {
                     events.iter().any(|event| event.name() == "seen")
                 })
                 .await?;
-            let event = events
-                .iter()
-                .find(|event| event.name() == "seen")
-                .context("no event")?;
+            let event = events.iter().find(|event| event.name() == "seen").context("no event")?;
             ensure!(event.verb == "create" && event.is_write());
             ensure!(event.resource() == "configmaps" && event.namespace() == ns.name);
             ensure!(event.user.username == "admin" && event.code() == Some(201));
@@ -151,9 +128,7 @@ async fn two_clusters_at_once_know_nothing_of_each_other() -> Result<()> {
     )?;
     let map = serde_json::from_value(json!({"metadata": {"name": "here"}}))?;
     let maps = |client| Api::<ConfigMap>::namespaced(client, "default");
-    maps(one.user("carol")?.client()?)
-        .create(&PostParams::default(), &map)
-        .await?;
+    maps(one.user("carol")?.client()?).create(&PostParams::default(), &map).await?;
     ensure!(maps(one.client()?).get_opt("here").await?.is_some());
     ensure!(maps(two.client()?).get_opt("here").await?.is_none());
     ensure!(two.user("carol").is_err());

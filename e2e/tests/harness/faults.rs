@@ -71,20 +71,14 @@ async fn a_compacted_etcd_has_no_old_versions() -> Result<()> {
     for name in ["one", "two"] {
         create(client.clone(), name).await?;
     }
-    let page = maps(client.clone())
-        .list(&ListParams::default().limit(1))
-        .await?;
+    let page = maps(client.clone()).list(&ListParams::default().limit(1)).await?;
     let next = page.metadata.continue_.context("one page holds all")?;
     let change = Patch::Merge(json!({"data": {"changed": "yes"}}));
-    maps(client.clone())
-        .patch("one", &PatchParams::default(), &change)
-        .await?;
+    maps(client.clone()).patch("one", &PatchParams::default(), &change).await?;
     cluster.compact_etcd().await?;
     cluster.api_server().restart()?;
     cluster.await_api_server().await?;
-    let next = maps(client)
-        .list(&ListParams::default().limit(1).continue_token(&next))
-        .await;
+    let next = maps(client).list(&ListParams::default().limit(1).continue_token(&next)).await;
     let gone = matches!(&next, Err(kube::Error::Api(status)) if status.code == 410);
     ensure!(gone, "{next:?}");
     Ok(())
@@ -99,9 +93,6 @@ async fn a_part_that_cannot_start_says_why() -> Result<()> {
     let error = Cluster::start(options).await.err().context("it started")?;
     let message = format!("{error:#}");
     ensure!(message.contains("kube-apiserver has ended"), "{message}");
-    ensure!(
-        message.contains("unknown flag: --no-such-flag"),
-        "{message}"
-    );
+    ensure!(message.contains("unknown flag: --no-such-flag"), "{message}");
     Ok(())
 }

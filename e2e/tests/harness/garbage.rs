@@ -16,9 +16,9 @@ async fn objects_go_with_their_owner() -> Result<()> {
             .with_namespace("garbage", async |ns| {
                 let owner: ConfigMap = ns.create(json!({"metadata": {"name": "owner"}})).await?;
                 let owners = json!([owner.owner_ref(&())]);
-                let mut owned = pod("owned", &[]);
-                owned["metadata"]["ownerReferences"] = owners.clone();
-                ns.create::<Pod>(owned).await?;
+                let mut child = pod("owned", &[]);
+                child["metadata"]["ownerReferences"] = owners.clone();
+                ns.create::<Pod>(child).await?;
                 let meta = json!({"name": "owned", "ownerReferences": owners});
                 let secret: Secret = ns.create(json!({"metadata": meta})).await?;
                 let pod: Pod = ns.await_object("owned", "Ready", pod_is_ready).await?;

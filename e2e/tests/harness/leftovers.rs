@@ -20,11 +20,7 @@ const LINE: &str = "state and processes: ";
 #[tokio::test]
 async fn nothing_is_left_after_a_stop() -> Result<()> {
     let cluster = Cluster::start(ClusterOptions::api_only()).await?;
-    let processes = cluster
-        .pids()
-        .into_iter()
-        .map(open)
-        .collect::<Result<Vec<_>>>()?;
+    let processes = cluster.pids().into_iter().map(open).collect::<Result<Vec<_>>>()?;
     let folder = cluster.state_folder().to_owned();
     cluster.stop();
     for process in &processes {
@@ -37,12 +33,7 @@ async fn nothing_is_left_after_a_stop() -> Result<()> {
 #[test]
 fn nothing_is_left_after_a_sigkill() -> Result<()> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args([
-            "--exact",
-            "leftovers::is_killed_by_the_test_above",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "leftovers::is_killed_by_the_test_above", "--ignored", "--nocapture"])
         .stdout(Stdio::piped())
         .spawn()?;
     let output = BufReader::new(child.stdout.take().context("no output")?);
@@ -58,10 +49,7 @@ fn nothing_is_left_after_a_sigkill() -> Result<()> {
         .map(|pid| open(pid.parse()?))
         .collect::<Result<Vec<_>>>()
         .context("a process was gone before the kill")?;
-    ensure!(
-        processes.len() == 7,
-        "etcd, API server, three parts, sweeper, controller: {pids}"
-    );
+    ensure!(processes.len() == 7, "etcd, API server, three parts, sweeper, controller: {pids}");
     ensure!(folder.exists());
 
     child.kill()?;
@@ -84,11 +72,7 @@ async fn is_killed_by_the_test_above() -> Result<()> {
     let mut pids = cluster.pids();
     pids.extend(controller.component().pid());
     let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
-    println!(
-        "{LINE}{} {}",
-        cluster.state_folder().display(),
-        pids.join(" ")
-    );
+    println!("{LINE}{} {}", cluster.state_folder().display(), pids.join(" "));
     std::future::pending().await
 }
 
@@ -99,9 +83,6 @@ fn open(pid: u32) -> Result<OwnedFd> {
 
 /// Whether a process ends within so many seconds.
 fn has_ended(process: &OwnedFd, seconds: i64) -> Result<bool> {
-    let limit = Timespec {
-        tv_sec: seconds,
-        tv_nsec: 0,
-    };
+    let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
     Ok(poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&limit))? == 1)
 }

@@ -45,9 +45,7 @@ async fn a_namespace_goes_when_its_test_panics() -> Result<()> {
     let mut name = String::new();
     let test = cluster.with_namespace("panics", async |ns| {
         name.clone_from(&ns.name);
-        if !name.is_empty() {
-            panic!("on purpose: the report below belongs to a test of the report");
-        }
+        assert!(name.is_empty(), "on purpose: the report below belongs to a test of the report");
         Ok(())
     });
     ensure!(AssertUnwindSafe(test).catch_unwind().await.is_err());
@@ -60,12 +58,7 @@ async fn a_namespace_can_be_seen_gone() -> Result<()> {
     let ns = cluster.create_namespace("gone").await?;
     ns.create::<Pod>(pod("inhabitant", &[])).await?;
     ns.delete_and_wait().await?;
-    ensure!(
-        ns.cluster_api::<Namespace>()
-            .get_opt(&ns.name)
-            .await?
-            .is_none()
-    );
+    ensure!(ns.cluster_api::<Namespace>().get_opt(&ns.name).await?.is_none());
     Ok(())
 }
 
@@ -74,9 +67,7 @@ async fn await_deletion(cluster: &Cluster, name: &str) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(cluster.client()?);
     if namespaces.get_opt(name).await?.is_some() {
         let deleted = |namespace: &Namespace| namespace.metadata.deletion_timestamp.is_some();
-        await_object(&namespaces, name, "being deleted", deleted)
-            .await
-            .context("left behind")?;
+        await_object(&namespaces, name, "being deleted", deleted).await.context("left behind")?;
     }
     Ok(())
 }

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use duckworker_client::children::{Finalized, Grace, PodStanding};
 use duckworker_client::{DeletePermit, Error, Origin, Outcome, Swept, WorkerLease};
-use duckworker_core::plan::worker::Step;
-use duckworker_core::{Miss, Note, Reason, Terminal};
+use duckworker_core::conditions::{self, Condition, ConditionStatus, ConditionType};
+use duckworker_core::plan::worker::{SecretStanding, Step};
+use duckworker_core::{Miss, Note, Reason, Terminal, WorkerState};
 
 use super::blocked::{self, Made};
 use super::context::Context;
+use super::endings::Ending;
 use super::sight::Sight;
 use crate::children::{pod, secret, tls};
+use crate::controllers::nodes;
 use crate::observe::EventReason;
 
 /// How a step went on.
@@ -26,7 +29,7 @@ pub enum Progress {
 }
 
 /// A caller that misses because the owner's Lease is not marked yet looks again after this.
-const RECHECK: Duration = Duration::from_secs(1);
+pub(super) const RECHECK: Duration = Duration::from_secs(1);
 
 type Done = Result<Progress, Error>;
 
@@ -47,6 +50,7 @@ pub async fn carry_out(context: &Context, sight: &mut Sight, step: Step) -> Done
         }
         Step::Finish => finish(context, sight).await,
         Step::StopPod(grace) => stop_pod(context, sight, grace).await,
+        Step::ForcePod => force_pod(context, sight).await,
         Step::RetireLost(reason) => retire_lost(context, sight, reason).await,
         Step::DeleteObject => {
             context.children.delete_worker(sight.snapshot.key()).await?;
@@ -69,7 +73,7 @@ async fn by_lease(context: &Context, sight: &mut Sight, lease: &WorkerLease, ste
     match step {
         Step::MakeSecret => make_secret(context, sight, lease).await,
         Step::MakePod => make_pod(context, sight, lease).await,
-        Step::Note(note) => moved(lifecycle.note(lease, note, Origin::Spawn).await?),
+        Step::Note(note) => take_note(context, sight, lease, note).await,
         Step::Ready(note) => {
             let note = with_address(context, sight, note);
             moved(lifecycle.ready(lease, note).await?)
@@ -81,25 +85,30 @@ async fn by_lease(context: &Context, sight: &mut Sight, lease: &WorkerLease, ste
                 Reason::Deleted => Origin::Finalizer,
                 _ => Origin::Health,
             };
-            ended(context, sight, reason, lifecycle.drain(lease, reason, origin).await?)
+            let outcome = lifecycle.drain(lease, reason, origin).await?;
+            ended(context, sight, Ending::Drained, reason, outcome)
         }
         Step::Abandon(reason) => {
-            ended(context, sight, reason, lifecycle.abandon(lease, reason, Origin::Spawn).await?)
+            let outcome = lifecycle.abandon(lease, reason, abandoned_by(sight)).await?;
+            ended(context, sight, Ending::Abandoned, reason, outcome)
         }
         Step::MarkLost(reason) => {
             let outcome = lifecycle.mark_lost(lease, reason, Origin::Health).await?;
-            ended(context, sight, reason, outcome)
+            ended(context, sight, Ending::Lost, reason, outcome)
         }
         Step::RetireDrained => retire_drained(context, sight, lease).await,
         _ => Ok(Progress::Rest),
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "it ends most steps, and they may fail")]
+#[allow(clippy::needless_pass_by_value, reason = "an outcome is used up by looking at it")]
 fn moved<T>(outcome: Outcome<T>) -> Done {
-    Ok(match outcome {
-        Outcome::Transitioned(_) => Progress::Again,
-        Outcome::Missed(miss) => after_miss(miss),
-    })
+    let missed = match outcome {
+        Outcome::Transitioned(_) => None,
+        Outcome::Missed(miss) => Some(miss),
+    };
+    Ok(missed.map_or(Progress::Again, after_miss))
 }
 
 /// A lease that was won stays in the client's book; the next look finds it there.
@@ -109,27 +118,55 @@ fn taken(outcome: Outcome<WorkerLease>) -> Done {
 
 const fn after_miss(miss: Miss) -> Progress {
     match miss {
-        // What we saw was old; the plan looks again at what the client read since.
-        Miss::State | Miss::Moved => Progress::Wait(RECHECK),
-        Miss::OwnerAlive | Miss::Capacity => Progress::Wait(RECHECK),
+        // What we saw was old, or is about to change: look again.
+        Miss::State | Miss::Moved | Miss::OwnerAlive | Miss::Capacity => Progress::Wait(RECHECK),
         // Somebody else's now: its watch event is on its way.
         Miss::Owner | Miss::Epoch | Miss::Assignment | Miss::Gone => Progress::Rest,
     }
 }
 
-fn ended(
+fn abandoned_by(sight: &Sight) -> Origin {
+    match sight.snapshot.state() {
+        WorkerState::Spawning => Origin::Spawn,
+        _ => Origin::Activation,
+    }
+}
+
+/// The permit of a won end, where there is one, is made again from what was won, when the plan
+/// comes to the pod.
+fn ended<T>(
     context: &Context,
     sight: &Sight,
+    ending: Ending,
     reason: Reason,
-    outcome: Outcome<DeletePermit>,
+    outcome: Outcome<T>,
 ) -> Done {
-    if let Outcome::Transitioned(_) = &outcome {
-        if let Some((event, message)) = blocked::event_of(reason) {
-            context.observer.event(&sight.snapshot, event, message);
-        }
+    if matches!(outcome, Outcome::Transitioned(_))
+        && let Some((event, message)) = ending.event(reason, sight.snapshot.worker())
+    {
+        context.observer.event(&sight.snapshot, event, &message);
     }
-    // The permit is made again from what was won, when the plan comes to the pod.
     moved(outcome)
+}
+
+/// What is in the way of the pod is told to people too; the first note on a pod says as well
+/// whether its template cuts the drain short.
+async fn take_note(context: &Context, sight: &Sight, lease: &WorkerLease, mut note: Note) -> Done {
+    let blocked = conditions::find(&note.conditions, ConditionType::PodBlocked);
+    if let Some(blocked) = blocked {
+        context.observer.event(&sight.snapshot, EventReason::PodBlocked, &blocked.message);
+    }
+    if note.pod.is_some() {
+        note.conditions.extend(shortened_grace(context, sight));
+    }
+    moved(context.lifecycle.note(lease, note, Origin::Spawn).await?)
+}
+
+fn shortened_grace(context: &Context, sight: &Sight) -> Option<Condition> {
+    let object = context.object(sight.snapshot.key())?;
+    let message = pod::shortened_grace(&object)?;
+    let (kind, holds) = (ConditionType::GraceShortened, ConditionStatus::True);
+    Some(Condition::new(kind, holds, "ShorterThanDrain", message, context.clock.now()))
 }
 
 async fn add_finalizer(context: &Context, sight: &mut Sight) -> Done {
@@ -164,7 +201,8 @@ async fn make_secret(context: &Context, sight: &mut Sight, lease: &WorkerLease) 
     };
     match blocked::judge(context, sight, lease, made).await? {
         Made::Yes(()) => {
-            sight.secret = duckworker_core::plan::worker::SecretStanding::There;
+            context.caches.made.secret(&key.uid);
+            sight.secret = SecretStanding::There;
             Ok(Progress::Again)
         }
         Made::No(progress) => Ok(progress),
@@ -172,11 +210,7 @@ async fn make_secret(context: &Context, sight: &mut Sight, lease: &WorkerLease) 
 }
 
 async fn make_pod(context: &Context, sight: &mut Sight, lease: &WorkerLease) -> Done {
-    let reference = kube::runtime::reflector::ObjectRef::new(&lease.key().name)
-        .within(&lease.key().namespace);
-    let Some(object) = context.caches.workers.get(&reference) else {
-        return Ok(Progress::Rest);
-    };
+    let Some(object) = context.object(lease.key()) else { return Ok(Progress::Rest) };
     let pod = match pod::build(&object) {
         Ok(pod) => pod,
         Err(error) => return blocked::unbuildable(context, sight, lease, &error).await,
@@ -184,6 +218,7 @@ async fn make_pod(context: &Context, sight: &mut Sight, lease: &WorkerLease) -> 
     let made = context.children.create_pod(lease, &pod).await;
     match blocked::judge(context, sight, lease, made).await? {
         Made::Yes(pod) => {
+            context.caches.pod_made(&lease.key().uid, &pod);
             sight.set_pod(Some(pod));
             Ok(Progress::Again)
         }
@@ -198,13 +233,10 @@ fn server_name(key: &duckworker_core::WorkerKey) -> String {
 
 fn with_address(context: &Context, sight: &Sight, note: Note) -> Note {
     let key = sight.snapshot.key();
-    let reference =
-        kube::runtime::reflector::ObjectRef::new(&key.name).within(&key.namespace);
-    let port = context.caches.workers.get(&reference).map(|w| w.spec.connection.port);
+    let port = context.object(key).map(|worker| worker.spec.connection.port);
     let ip = note.pod.as_ref().and_then(|pod| pod.ip.as_deref());
-    let endpoint = ip.zip(port).map(|(ip, port)| match ip.contains(':') {
-        true => format!("[{ip}]:{port}"),
-        false => format!("{ip}:{port}"),
+    let endpoint = ip.zip(port).map(|(ip, port)| {
+        if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
     });
     Note { endpoint, server_name: Some(server_name(key)), ..note }
 }
@@ -214,7 +246,7 @@ async fn finish_activation(context: &Context, sight: &Sight, lease: &WorkerLease
         Ok(expire) => moved(context.lifecycle.activated(lease, expire).await?),
         Err(reason) => {
             let outcome = context.lifecycle.abandon(lease, reason, Origin::Activation).await?;
-            ended(context, sight, reason, outcome)
+            ended(context, sight, Ending::Abandoned, reason, outcome)
         }
     }
 }
@@ -223,13 +255,34 @@ async fn finish_activation(context: &Context, sight: &Sight, lease: &WorkerLease
 const END_GRACE: Duration = Duration::from_secs(30);
 
 async fn stop_pod(context: &Context, sight: &Sight, grace: Duration) -> Done {
-    let (Some(permit), Some(pod)) = (sight.snapshot.condemned(), sight.pod.as_ref()) else {
+    let permit = sight.snapshot.condemned().or_else(|| sight.snapshot.untaken());
+    let (Some(permit), Some(pod)) = (permit, sight.pod.as_ref()) else {
         return Ok(Progress::Rest);
     };
-    let grace = if sight.snapshot.state().is_terminal() { grace.min(END_GRACE) } else { grace };
+    let draining = sight.snapshot.state() == WorkerState::Draining;
+    let grace = if draining { grace } else { grace.min(END_GRACE) };
     let permit = context.children.delete_pod(permit, pod, Grace::Within(grace)).await?;
+    let now = context.clock.now();
+    let by = now.checked_add(grace).unwrap_or(now);
+    context.caches.made.stopped(&permit.key().uid, pod, by);
     tracing::info!(worker = %permit.key(), ?grace, "its pod was told to stop");
     // The watch tells when it is gone.
+    Ok(Progress::Rest)
+}
+
+/// Removes the object of a pod whose node will never report its end; its node is read again first.
+async fn force_pod(context: &Context, sight: &Sight) -> Done {
+    let permit = sight.snapshot.condemned().or_else(|| sight.snapshot.untaken());
+    let (Some(permit), Some(pod)) = (permit, sight.pod.as_ref()) else {
+        return Ok(Progress::Rest);
+    };
+    let name = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+    let node = context.children.read_node(name).await?;
+    if node.is_some_and(|node| !nodes::is_out_of_service(&node)) {
+        return Ok(Progress::Wait(RECHECK));
+    }
+    let permit = context.children.delete_pod(permit, pod, Grace::Force).await?;
+    tracing::warn!(worker = %permit.key(), node = name, "its pod was removed: its node is gone");
     Ok(Progress::Rest)
 }
 
@@ -238,32 +291,32 @@ async fn retire_lost(context: &Context, sight: &Sight, reason: Reason) -> Done {
     let lifecycle = &context.lifecycle;
     let outcome =
         lifecycle.retire_from_snapshot(&sight.snapshot, end, reason, Origin::Health).await?;
-    if matches!(outcome, Outcome::Transitioned(())) {
-        if let Some((event, message)) = blocked::event_of(reason) {
-            context.observer.event(&sight.snapshot, event, message);
-        }
-    }
-    moved(outcome)
+    ended(context, sight, Ending::Lost, reason, outcome)
 }
 
 async fn retire_drained(context: &Context, sight: &mut Sight, lease: &WorkerLease) -> Done {
     let Some(permit) = sight.snapshot.condemned() else { return Ok(Progress::Rest) };
-    match sweep(context, sight, permit).await? {
-        Some(swept) => {
-            let origin = Origin::Finalizer;
-            moved(context.lifecycle.retire_drained(lease, &swept, origin).await?)
-        }
-        None => Ok(Progress::Rest),
-    }
+    let Some(swept) = sweep(context, sight, permit).await? else { return Ok(Progress::Again) };
+    let outcome = context.lifecycle.retire_drained(lease, &swept, Origin::Finalizer).await?;
+    // The same proof lets the finalizer go.
+    sight.swept = Some(swept);
+    moved(outcome)
 }
 
 async fn finish(context: &Context, sight: &mut Sight) -> Done {
     let Some(permit) = sight.snapshot.condemned().or_else(|| sight.snapshot.untaken()) else {
         return Ok(Progress::Rest);
     };
-    let Some(swept) = sweep(context, sight, permit).await? else { return Ok(Progress::Rest) };
-    if !sight.snapshot.worker().is_deleting() {
-        return Ok(Progress::Rest);
+    let swept = match sight.swept.take() {
+        Some(swept) => swept,
+        None => match sweep(context, sight, permit).await? {
+            Some(swept) => swept,
+            None => return Ok(Progress::Again),
+        },
+    };
+    sight.secret = SecretStanding::Vanished;
+    if !(sight.snapshot.worker().is_deleting() && sight.snapshot.has_finalizer()) {
+        return Ok(Progress::Again);
     }
     match context.children.remove_finalizer(&sight.snapshot, swept).await? {
         Finalized::Done(_) => Ok(Progress::Rest),
@@ -271,7 +324,8 @@ async fn finish(context: &Context, sight: &mut Sight) -> Done {
     }
 }
 
-/// The secrets, if the pod is gone by a consistent read. The cache may have told so too early.
+/// The secrets, if the pod is gone by a consistent read. The cache may have told so too early:
+/// then the pod that is still there is what the plan sees next.
 async fn sweep(
     context: &Context,
     sight: &mut Sight,

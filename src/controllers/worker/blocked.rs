@@ -5,10 +5,10 @@
 use duckworker_client::{Error, Origin, WorkerLease};
 use duckworker_core::conditions::{Condition, ConditionStatus, ConditionType};
 use duckworker_core::plan::observed::Trouble;
-use duckworker_core::plan::worker::blocked_note_of;
+use duckworker_core::plan::worker::{blocked_note_of, startup_left};
 use duckworker_core::{Note, Reason};
 
-use super::act::Progress;
+use super::act::{Progress, RECHECK};
 use super::context::Context;
 use super::sight::Sight;
 use crate::children::BuildError;
@@ -39,11 +39,13 @@ pub async fn judge<T>(
         Err(error) => error,
     };
     if let Error::Foreign { kind, name, .. } = &error {
-        let message = format!("a {kind} named {name} exists and is not this worker's; it is left alone: delete it, or create the worker under another name");
+        let message = format!(
+            "a {kind} named {name} exists and is not this worker's; it is left alone: delete it, or create the worker under another name"
+        );
         let condition = Condition::new(
             ConditionType::NameConflict,
             ConditionStatus::True,
-            "Foreign",
+            Reason::NameConflict.to_string(),
             message.clone(),
             context.clock.now(),
         );
@@ -86,8 +88,7 @@ pub async fn unbuildable(
         context.observer.event(&sight.snapshot, EventReason::PodRefused, &trouble.message);
         let _ = context.lifecycle.note(lease, note, Origin::Spawn).await?;
     }
-    let limit = worker.spec.startup_timeout;
-    Ok(Progress::Wait(limit))
+    Ok(Progress::Wait(startup_left(worker, context.clock.now()).unwrap_or(RECHECK)))
 }
 
 async fn tell(
@@ -103,38 +104,8 @@ async fn tell(
         context.observer.event(&sight.snapshot, event, message);
         let _ = context.lifecycle.note(lease, note, Origin::Spawn).await?;
     }
+    // Not past the end of the start-up time: then the worker is abandoned.
+    let left = startup_left(sight.snapshot.worker(), context.clock.now()).unwrap_or(RECHECK);
     let pause = context.requeue.failed(&lease.key().uid, error.class());
-    Ok(Progress::Wait(pause))
-}
-
-/// The Event that an ended worker deserves; none for what was asked for.
-pub const fn event_of(reason: Reason) -> Option<(EventReason, &'static str)> {
-    use EventReason as E;
-    Some(match reason {
-        Reason::ImagePullFailed => (E::WorkerAbandoned, "its image could not be pulled"),
-        Reason::Unschedulable => (E::WorkerAbandoned, "no node had room for its pod"),
-        Reason::QuotaExceeded => (E::WorkerAbandoned, "a quota refused its pod"),
-        Reason::PodRefused => (E::WorkerAbandoned, "its pod was refused"),
-        Reason::ContainerConfigError => (E::WorkerAbandoned, "its container could not be created"),
-        Reason::StartupTimeout => (E::WorkerAbandoned, "it was not ready in time"),
-        Reason::Crashed => (E::WorkerLost, "its process ended by itself"),
-        Reason::OutOfMemory => (E::WorkerLost, "it was killed for its memory"),
-        Reason::Evicted => (E::WorkerLost, "its pod was evicted"),
-        Reason::PodGone => (E::WorkerLost, "its pod is gone"),
-        Reason::PodDeleted => (E::WorkerLost, "its pod was deleted by somebody else"),
-        Reason::Unhealthy => (E::WorkerLost, "its health check failed"),
-        Reason::NodeLost => (E::WorkerLost, "its node is gone"),
-        Reason::ActivationFailed => (E::WorkerAbandoned, "its activation failed"),
-        Reason::ActivationTimeout => (E::WorkerAbandoned, "its activation took too long"),
-        Reason::SecretLost => (E::SecretLost, "its secret was deleted or changed; it is drained"),
-        Reason::Stuck => (E::WorkerAbandoned, "it stood too long in one state"),
-        Reason::Orphaned => (E::WorkerLost, "its owner died and its sessions with it"),
-        Reason::NodeCordoned
-        | Reason::Deleted
-        | Reason::Requested
-        | Reason::Shutdown
-        | Reason::HotIdleExpired
-        | Reason::OutOfDate
-        | Reason::ScaledDown => return None,
-    })
+    Ok(Progress::Wait(pause.min(left)))
 }

@@ -3,36 +3,59 @@
 use std::sync::Arc;
 
 use duckworker_api::DuckWorker;
+use duckworker_client::cache::{self, Filled};
 use duckworker_client::{Children, ServerClock, WorkerCache, WorkerLifecycle};
-use duckworker_core::Uid;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use duckworker_core::{Uid, WorkerKey};
+use futures::FutureExt as _;
+use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 
+use super::made::JustMade;
 use crate::controllers::requeue::Requeue;
 use crate::observe::Observer;
 use crate::peers::Peers;
 use crate::protocol::WorkerProtocol;
 
-/// The watch caches of one scope.
+/// The watch caches of one scope, and what is to come into them.
 #[derive(Clone)]
 pub struct Caches {
     /// Workers.
-    pub workers: Store<DuckWorker>,
+    pub workers: WorkerCache,
     /// Their pods.
     pub pods: Store<Pod>,
     /// The metadata of their secrets.
     pub secrets: Store<PartialObjectMeta<Secret>>,
+    /// The nodes, of all scopes.
+    pub nodes: Store<Node>,
+    /// Pods and secrets are there, once this says so.
+    pub filled: Filled,
+    /// What this process made and the watches have not shown yet.
+    pub made: Arc<JustMade>,
 }
 
 impl Caches {
+    /// A pod was made for this worker. The watch may have shown it before the answer came: then
+    /// it is not kept a second time.
+    pub fn pod_made(&self, worker: &Uid, pod: &Pod) {
+        self.made.pod(worker, pod.clone());
+        let shown = self.pods.get(&ObjectRef::from_obj(pod));
+        if shown.is_some_and(|shown| shown.metadata.uid == pod.metadata.uid) {
+            self.made.pod_seen(worker);
+        }
+    }
+
     /// Waits until all have been filled once. False: a watch ended before.
     pub async fn wait_until_ready(&self) -> bool {
-        let workers = self.workers.wait_until_ready().await;
-        let pods = self.pods.wait_until_ready().await;
-        let secrets = self.secrets.wait_until_ready().await;
-        workers.and(pods).and(secrets).is_ok()
+        let children = self.filled.clone();
+        self.workers.wait_until_filled().await && children.await
     }
+}
+
+/// The wait for pods and secrets.
+pub fn filled(pods: Store<Pod>, secrets: Store<PartialObjectMeta<Secret>>) -> Filled {
+    let (pods, secrets) = (cache::filled(pods), cache::filled(secrets));
+    async move { pods.await && secrets.await }.boxed().shared()
 }
 
 /// What a reconcile needs.
@@ -60,11 +83,19 @@ pub struct Context {
 }
 
 impl Context {
+    /// The worker as the cache has it, in its wire form.
+    pub fn object(&self, key: &WorkerKey) -> Option<Arc<DuckWorker>> {
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        let object = self.workers.store().get(&reference)?;
+        (object.metadata.uid.as_deref() == Some(key.uid.as_str())).then_some(object)
+    }
+
     /// A worker is gone from the API server: so it is from memory.
     pub fn forget(&self, gone: &DuckWorker) {
         if let Some(uid) = gone.metadata.uid.as_ref().and_then(|uid| Uid::new(uid).ok()) {
             self.lifecycle.forget(&uid);
             self.requeue.succeeded(&uid);
+            self.caches.made.forget(&uid);
         }
     }
 }

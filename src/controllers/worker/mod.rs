@@ -9,23 +9,31 @@
 //! | [`reconcile`](mod@reconcile) | the loop: plan, act, plan again |
 //! | [`act`] | each step, carried out |
 //! | [`blocked`] | what is told when a step cannot be carried out |
+//! | [`endings`] | the Event that the end of a worker deserves |
+//! | [`made`] | what was made and is not in the caches yet |
 
 pub mod act;
 pub mod blocked;
 pub mod context;
+pub mod endings;
+pub mod made;
 pub mod reconcile;
 pub mod sight;
 
 use std::sync::{Arc, OnceLock};
 
 use duckworker_api::DuckWorker;
+use duckworker_core::Uid;
 use futures::{Stream, StreamExt, stream};
 use kube::Client;
 use kube::runtime::{Controller, controller};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::context::{Caches, Context};
-use super::watches::{self, Scope, WorkerFollower};
+use self::made::JustMade;
+use super::nodes;
+use super::watches::{self, Scope, Told, WorkerFollower};
 
 /// Tells the context which workers are gone.
 struct Follower(Arc<OnceLock<Arc<Context>>>);
@@ -51,21 +59,38 @@ pub async fn run(
     let known = Arc::new(OnceLock::new());
     let follower = Follower(Arc::clone(&known));
     let (workers, worker_changes) = watches::workers(client, scope, follower);
-    let (pods, pod_changes) = watches::pods(client, scope);
-    let (secrets, secret_changes) = watches::secrets(client, scope);
-    let context = make_context(Caches { workers: workers.clone(), pods, secrets });
+    let made = Arc::new(JustMade::default());
+    let (relisted, relists) = watch::channel(());
+    let follow = |seen: fn(&JustMade, &Uid)| {
+        let (made, relisted) = (Arc::clone(&made), relisted.clone());
+        move |told| match told {
+            Told::Shown(worker) => seen(&made, &worker),
+            Told::Relisted => {
+                relisted.send_replace(());
+            }
+        }
+    };
+    let (pods, pod_changes) = watches::pods(client, scope, follow(JustMade::pod_seen));
+    let (secrets, secret_changes) = watches::secrets(client, scope, follow(JustMade::secret_seen));
+    let (nodes, node_changes) = nodes::watch(client);
+    let on_node = pods.clone();
+    let filled = context::filled(pods.clone(), secrets.clone());
+    let caches = Caches { workers: workers.clone(), pods, secrets, nodes, filled, made };
+    let context = make_context(caches);
     // The watch starts below, so it finds the context there.
     let _ = known.set(Arc::clone(&context));
 
-    let (peers, all) = (context.peers.clone(), workers.clone());
-    let unheld = marks.flat_map(move |()| {
-        stream::iter(watches::unheld(&all, |owner| peers.is_live(owner)))
-    });
-    Controller::for_stream(worker_changes, workers)
+    let (peers, all) = (context.peers.clone(), workers.store().clone());
+    let unheld =
+        marks.flat_map(move |()| stream::iter(watches::unheld(&all, |owner| peers.is_live(owner))));
+    Controller::for_stream(worker_changes, workers.store().clone())
         .with_config(controller::Config::default().concurrency(context.concurrency))
+        .trigger_backoff(watches::Undelayed)
         .watches_stream(pod_changes, |pod| watches::worker_of(&pod))
         .watches_stream(secret_changes, |secret| watches::worker_of(&secret))
+        .watches_stream(node_changes, move |node| nodes::workers_on(&on_node, &node))
         .reconcile_on(unheld)
+        .reconcile_all_on(watches::changes(relists))
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile::reconcile, reconcile::after_error, context)
         .for_each(async |result| reconcile::report(&result))

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use duckworker_api::DuckWorker;
+use duckworker_api::{DuckWorker, parse};
 use duckworker_client::{Error, WorkerSnapshot};
 use duckworker_core::Uid;
-use duckworker_core::plan::worker as plan;
+use duckworker_core::plan::worker::{self as plan, Turn};
+use kube::Resource;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
 
 use super::act::{self, Progress};
 use super::context::Context;
 use super::sight::Sight;
+use crate::observe::EventReason;
 
 /// More steps in one go than any worker needs. Reaching it means that two steps undo each other.
 const STEPS: usize = 24;
@@ -22,13 +24,17 @@ const STEPS: usize = 24;
 /// # Errors
 /// Whatever a step failed with; [`after_error`] says when to look again.
 pub async fn reconcile(object: Arc<DuckWorker>, context: Arc<Context>) -> Result<Action, Error> {
+    // What is missing in a cache that is not filled yet is not gone.
+    if !context.caches.wait_until_ready().await {
+        return Ok(Action::await_change());
+    }
     let Some(cached) = context.workers.get(&ObjectRef::from_obj(&*object)) else {
-        // Gone, or not for this version to touch.
+        tell_unreadable(&context, &object);
         return Ok(Action::await_change());
     };
     let timer = context.observer.reconcile("worker");
     let uid = cached.key().uid.clone();
-    let result = look_and_drive(&context, cached).await;
+    let result = Box::pin(look_and_drive(&context, cached)).await;
     timer.finish(result.as_ref().map_or_else(|error| error.class().into(), |_| "ok"));
     Ok(match result? {
         Progress::Wait(time) => Action::requeue(time),
@@ -37,6 +43,17 @@ pub async fn reconcile(object: Arc<DuckWorker>, context: Arc<Context>) -> Result
             Action::await_change()
         }
     })
+}
+
+/// A worker that is gone, or not for this version to touch. One instance tells of the latter.
+fn tell_unreadable(context: &Context, object: &DuckWorker) {
+    let uid = object.metadata.uid.as_ref().and_then(|uid| Uid::new(uid).ok());
+    let mine = uid.is_some_and(|uid| context.peers.turn(&uid) == Turn::Mine);
+    if mine && let Err(why) = parse::worker(object) {
+        let message = format!("left alone: this version of the controller cannot read it: {why}");
+        let regarding = object.object_ref(&());
+        context.observer.event_about(regarding, EventReason::WorkerUnreadable, &message);
+    }
 }
 
 async fn look_and_drive(context: &Context, cached: WorkerSnapshot) -> Result<Progress, Error> {

@@ -1,15 +1,18 @@
 //! What is seen of one worker: from caches, from our own writes where those are newer, and from
 //! consistent reads where something seems to be gone.
 
-use duckworker_client::{Error, WorkerLease, WorkerSnapshot};
+use duckworker_api::labels;
+use duckworker_client::{Error, Swept, WorkerLease, WorkerSnapshot};
 use duckworker_core::WorkerState;
 use duckworker_core::plan::observed::PodSeen;
 use duckworker_core::plan::worker::{Finalizer, Health, SecretStanding, View, secret_name};
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
 use crate::children::pod_view;
+use crate::controllers::nodes;
 
 /// One worker and what it has.
 pub struct Sight {
@@ -21,6 +24,8 @@ pub struct Sight {
     pub pod: Option<Pod>,
     /// Its secret.
     pub secret: SecretStanding,
+    /// Proof, won in this reconcile, that nothing of it is left.
+    pub swept: Option<Swept>,
     /// What its health check said in this reconcile.
     pub health: Health,
     seen_pod: Option<PodSeen>,
@@ -32,12 +37,19 @@ impl Sight {
     /// # Errors
     /// When something seems to be gone and the API server does not answer whether it is.
     pub async fn of(context: &Context, cached: WorkerSnapshot) -> Result<Self, Error> {
-        let snapshot = context.lifecycle.newest(&cached).await;
+        let snapshot = context.lifecycle.newest(&cached).await?;
         let lease = context.lifecycle.lease(&snapshot.key().uid).await?;
         let pod = look_for_pod(context, &snapshot).await?;
         let secret = look_for_secret(context, &snapshot).await?;
-        let mut sight =
-            Self { snapshot, lease, pod: None, secret, health: Health::Unknown, seen_pod: None };
+        let mut sight = Self {
+            snapshot,
+            lease,
+            pod: None,
+            secret,
+            swept: None,
+            health: Health::Unknown,
+            seen_pod: None,
+        };
         sight.set_pod(pod);
         Ok(sight)
     }
@@ -47,7 +59,7 @@ impl Sight {
     /// # Errors
     /// When an open write cannot be settled.
     pub async fn renew(&mut self, context: &Context) -> Result<(), Error> {
-        self.snapshot = context.lifecycle.newest(&self.snapshot).await;
+        self.snapshot = context.lifecycle.newest(&self.snapshot).await?;
         self.lease = context.lifecycle.lease(&self.snapshot.key().uid).await?;
         Ok(())
     }
@@ -68,6 +80,7 @@ impl Sight {
             holder: context.peers.holder(&worker.status),
             turn: context.peers.turn(&worker.key.uid),
             pod: self.seen_pod.as_ref(),
+            node: nodes::standing(&context.caches.nodes, self.seen_pod.as_ref()),
             secret: self.secret,
             health: self.health,
             now: context.clock.now(),
@@ -75,39 +88,61 @@ impl Sight {
     }
 }
 
-/// The cache's pod. One that is recorded and not in the cache is asked for: the cache may lag
-/// behind our own creation.
+/// The cache's pod, or the one that was just made. One that is recorded and seems to be gone is
+/// asked for: the cache may lag.
 async fn look_for_pod(context: &Context, seen: &WorkerSnapshot) -> Result<Option<Pod>, Error> {
     let key = seen.key();
     let reference = ObjectRef::new(&key.name).within(&key.namespace);
-    let cached = context.caches.pods.get(&reference).map(|pod| (*pod).clone());
+    let made = &context.caches.made;
+    let cached = context.caches.pods.get(&reference);
+    let cached = cached.map(|pod| made.with_stop(&key.uid, (*pod).clone()));
     let status = &seen.worker().status;
     let recorded = status.pod.as_ref().map(|pod| pod.uid.as_str());
     let is_it = |pod: &Pod| recorded.is_none() || pod.metadata.uid.as_deref() == recorded;
-    if cached.as_ref().is_some_and(is_it) || recorded.is_none() || status.state.is_condemned() {
+    if cached.as_ref().is_some_and(is_it) {
+        return Ok(cached);
+    }
+    if let Some(unseen) = made.unseen_pod(&key.uid).filter(is_it) {
+        return Ok(Some(unseen));
+    }
+    if recorded.is_none() || status.state.is_condemned() {
         return Ok(cached);
     }
     context.children.read_pod(&key.namespace, &key.name).await
 }
 
+/// The cache's secret. One that seems to be gone or to be another is asked for.
 async fn look_for_secret(
     context: &Context,
     seen: &WorkerSnapshot,
 ) -> Result<SecretStanding, Error> {
     let worker = seen.worker();
-    let key = &worker.key;
+    let (key, status) = (&worker.key, &worker.status);
     let name = secret_name(worker);
     let reference = ObjectRef::new(&name).within(&key.namespace);
-    if worker.status.state == WorkerState::Pending {
+    let cached = context.caches.secrets.get(&reference).filter(|secret| {
+        secret.labels().get(labels::WORKER_UID).map(String::as_str) == Some(key.uid.as_str())
+    });
+    if status.state == WorkerState::Pending {
+        // Whatever is there already was made by somebody who knew our marks.
         return Ok(SecretStanding::NotMade);
     }
-    let cached = context.caches.secrets.get(&reference).is_some();
-    if worker.status.secret_name.is_none() {
-        let made = context.children.made_secret(&key.uid).await;
-        return Ok(if made { SecretStanding::There } else { SecretStanding::NotMade });
+    if status.state.is_condemned() {
+        // All that matters is whether there is something to sweep.
+        let there = cached.is_some();
+        return Ok(if there { SecretStanding::There } else { SecretStanding::NotMade });
     }
-    let there = cached
-        || (!worker.status.state.is_condemned()
-            && context.children.has_secret(&key.namespace, &name).await?);
-    Ok(if there { SecretStanding::There } else { SecretStanding::Vanished })
+    let made = context.children.made_secret(&key.uid).await;
+    if status.secret_name.is_none() && made.is_none() {
+        return Ok(SecretStanding::NotMade);
+    }
+    let is_it = |uid: Option<&str>| {
+        uid.is_some_and(|uid| made.as_ref().is_none_or(|made| made.as_str() == uid))
+    };
+    let cached_uid = cached.as_ref().and_then(|secret| secret.metadata.uid.as_deref());
+    if is_it(cached_uid) || context.caches.made.has_unseen_secret(&key.uid) {
+        return Ok(SecretStanding::There);
+    }
+    let found = context.children.secret_uid(&key.namespace, &name).await?;
+    Ok(if is_it(found.as_deref()) { SecretStanding::There } else { SecretStanding::Vanished })
 }

@@ -3,32 +3,69 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`status`] | rules about the status, at the root: they compare it with the stored one |
+//! | [`status`] | rules about changes: of the status, on `.status`; of what joins it to the spec, at the root |
 //! | [`spec`] | rules about the spec and the name, judged once, when the worker is created |
 //!
-//! Every rule runs at each write of the status, so each is a few comparisons and one look-up in a
-//! constant list. A rule about the spec must never refuse a write of the status of an old object:
-//! it holds its tongue once there is an old object to compare with.
+//! Every rule runs at each write of the status, and what it costs there is the number of fields
+//! that it looks up. So the checks of one kind share one rule, which looks up each field once and
+//! binds it to a short name, and the sentence is found only when the rule has failed. A rule about
+//! the spec must never refuse a write of the status of an old object: it holds its tongue once
+//! there is an old object to compare with.
 
 pub mod spec;
 pub mod status;
 
 use kube::core::{Message, Rule};
 
-/// A rule and the sentence that a user reads when it refuses him.
-pub(crate) fn rule(expression: impl Into<String>, sentence: &str) -> Rule {
-    Rule::new(expression).message(sentence)
+/// One thing that must hold, and what the user reads when it does not.
+pub(crate) struct Check {
+    /// The expression.
+    pub holds: String,
+    /// The sentence, as an expression.
+    pub otherwise: String,
 }
 
-/// A rule whose sentence is itself an expression; the plain sentence stands in where that one
-/// cannot be evaluated.
-pub(crate) fn explained(expression: impl Into<String>, sentence: String) -> Rule {
-    Rule::new(expression).message(Message::Expression(sentence))
+impl Check {
+    /// With a plain sentence.
+    pub(crate) fn new(holds: impl Into<String>, otherwise: &str) -> Self {
+        Self { holds: holds.into(), otherwise: quote(otherwise) }
+    }
+
+    /// With a sentence that an expression makes.
+    pub(crate) fn explained(holds: impl Into<String>, otherwise: impl Into<String>) -> Self {
+        Self { holds: holds.into(), otherwise: otherwise.into() }
+    }
 }
 
-/// A rule that is judged only when the object is created. The judged field cannot change later.
-pub(crate) fn at_creation(expression: &str, sentence: &str) -> Rule {
-    rule(format!("oldSelf.hasValue() || ({expression})"), sentence).optional_old_self(true)
+/// All of them hold.
+pub(crate) fn all_hold(checks: &[Check]) -> String {
+    let each: Vec<String> = checks.iter().map(|check| format!("({})", check.holds)).collect();
+    each.join(" && ")
+}
+
+/// The sentence of the first that does not.
+pub(crate) fn first_sentence(checks: &[Check]) -> String {
+    checks.iter().rev().fold(quote("refused"), |others, check| {
+        format!("!({}) ? ({}) : {others}", check.holds, check.otherwise)
+    })
+}
+
+/// Evaluates to `expression` in which `name` stands for `value`, for a true-or-false expression.
+/// The rules of a CRD have no other way to look up something once.
+pub(crate) fn bind(name: &str, value: &str, expression: &str) -> String {
+    format!("[{value}].all({name}, {expression})")
+}
+
+/// The same for an expression that makes a text.
+pub(crate) fn bind_text(name: &str, value: &str, expression: &str) -> String {
+    format!("[{value}].map({name}, {expression})[0]")
+}
+
+/// A rule that is judged only when the object is created. The judged fields cannot change later.
+pub(crate) fn at_creation(checks: &[Check]) -> Rule {
+    Rule::new(format!("oldSelf.hasValue() || ({})", all_hold(checks)))
+        .optional_old_self(true)
+        .message(Message::Expression(first_sentence(checks)))
 }
 
 /// A CEL list of texts.
@@ -37,7 +74,7 @@ pub(crate) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     format!("[{}]", quoted.join(", "))
 }
 
-/// A CEL text. Ours hold neither quotes nor backslashes.
+/// A CEL text.
 pub(crate) fn quote(text: &str) -> String {
-    format!("'{text}'")
+    format!("'{}'", text.replace('\'', "\\'"))
 }

@@ -1,98 +1,119 @@
-//! Rules about the status, generated from the table. They stand at the root, since a rule on a
-//! field that was removed does not run.
+//! Rules about changes, generated from the table.
 //!
-//! The schema gives every worker a status, so old and new one are always there to compare.
+//! Those about the status stand on `.status`: the schema gives every worker a status, so old and
+//! new one are always there to compare, and a status that is removed falls back to Pending, to
+//! which no edge leads. At the root stands what joins status and spec.
 
 use std::collections::BTreeSet;
 
 use duckworker_core::WorkerState;
-use duckworker_core::edges::{Edge, claim_edges, edges};
+use duckworker_core::edges::{Edge, edges};
 use duckworker_core::table::{ClaimEffect, TransitionName};
-use kube::core::Rule;
+use kube::core::{Message, Rule};
 
-use super::{explained, list, quote, rule};
+use super::{Check, all_hold, bind, bind_text, first_sentence, list, quote};
 
-/// The epoch, zero before the first owner.
-const EPOCH: &str = "(has(self.status.ownerEpoch) ? self.status.ownerEpoch : 0)";
-/// The epoch before.
-const OLD_EPOCH: &str = "(has(oldSelf.status.ownerEpoch) ? oldSelf.status.ownerEpoch : 0)";
-/// The change of state, as the lists of edges spell it.
-const EDGE: &str = "(oldSelf.status.state + '>' + self.status.state)";
-/// Somebody wrote something else than the status.
-const UNTOUCHED: &str = "self.status == oldSelf.status";
+/// The short names of the checks on the status, outermost first. The API server's estimate of
+/// costs knows no limit for what has such a name, so texts of users do not get one.
+///
+/// Epoch and writes have defaults in the schema (zero, and none), so they are always there.
+const NAMES: [(&str, &str); 5] = [
+    ("w", "self.writes"),
+    ("v", "oldSelf.writes"),
+    ("e", "self.ownerEpoch"),
+    ("f", "oldSelf.ownerEpoch"),
+    // The edge, as the lists spell it.
+    ("edge", "oldSelf.state + '>' + self.state + (e == f ? '' : e == f + 1 ? '+1' : '?')"),
+];
 
-/// The rules at the root of the schema.
-pub fn root_rules() -> Vec<Rule> {
-    vec![
-        status_stays(),
-        only_table_edges(),
-        each_write_is_signed(),
-        owner_changes_with_epoch(),
-        epoch_rises_for_a_reason(),
-        tenant_is_set_once(),
-        tenants_agree(),
-        claim_follows_the_table(),
-        pod_and_secret_are_recorded_once(),
-        history_is_kept(),
-        clocks_follow_the_state(),
-    ]
-}
-
-/// The rules on the status alone: what holds in each state, whatever stood there before.
-pub fn invariants() -> Vec<Rule> {
-    let states = |wanted: fn(WorkerState) -> bool| {
-        list(WorkerState::ALL.into_iter().filter(|state| wanted(*state)))
+/// The rule on `.status`.
+pub fn rule() -> Rule {
+    let checks = checks();
+    let named = |inner: String, bind: fn(&str, &str, &str) -> String| {
+        NAMES.iter().rev().fold(inner, |inner, (name, value)| bind(name, value, &inner))
     };
-    vec![
-        rule(
-            "self.state == 'Pending' ? !has(self.owner) && !has(self.ownerEpoch) \
-             : has(self.owner) && has(self.ownerEpoch)",
-            "status.owner and status.ownerEpoch are set together: neither while status.state is \
-             Pending, both afterwards",
-        ),
-        rule(
-            format!(
-                "has(self.tenant) ? !(self.state in {}) : !(self.state in {})",
-                states(WorkerState::forbids_tenant),
-                states(WorkerState::needs_tenant),
-            ),
-            "status.tenant is set from Reserved on, and never in Pending, Spawning or Idle",
-        ),
-        rule(
-            "self.state != 'Pending' || !(has(self.claim) || has(self.transitions) || \
-             has(self.stateSince) || has(self.idleSince) || has(self.pod) || has(self.secretName) \
-             || has(self.endpoint) || has(self.serverName) || has(self.credentialsExpireAt))",
-            "while status.state is Pending only status.conditions and status.observedGeneration \
-             may be written",
-        ),
-    ]
+    // Last, since it is costly: nothing was written.
+    Rule::new(format!("{} || self == oldSelf", named(all_hold(&checks), bind)))
+        .message(Message::Expression(named(first_sentence(&checks), bind_text)))
 }
 
-fn status_stays() -> Rule {
-    rule(
-        "has(self.status) || !has(oldSelf.status)",
-        "status cannot be removed: it says who owns the worker",
+/// The rule at the root. A write that changes the status cannot change the spec, and the other
+/// way round, so the costly comparison of templates is left to the rare writes of the spec.
+pub fn root_rule() -> Rule {
+    let writes_status = "self.status.writes.seq != oldSelf.status.writes.seq";
+    let (status, spec) = (status_fits_spec(), spec_stays());
+    Rule::new(format!("{writes_status} ? {} : {}", all_hold(&status), all_hold(&spec))).message(
+        Message::Expression(format!(
+            "{writes_status} ? ({}) : ({})",
+            first_sentence(&status),
+            first_sentence(&spec)
+        )),
     )
 }
 
-fn only_table_edges() -> Rule {
-    let expression = format!(
-        "({EPOCH} == {OLD_EPOCH} ? {EDGE} in {same} \
-         : {EPOCH} == {OLD_EPOCH} + 1 && {EDGE} in {rising}) || {UNTOUCHED}",
-        same = edge_list(|edge| !edge.epoch_rises),
-        rising = edge_list(|edge| edge.epoch_rises),
-    );
-    // A chain of choices: the estimated cost of a look-up in a map would know no bound.
-    let ways: String = WorkerState::ALL.into_iter().rev().fold("''".to_owned(), |others, from| {
-        let this = quote(&ways_out_of(from));
-        format!("oldSelf.status.state == {} ? {this} : {others}", quote(&from.to_string()))
-    });
-    explained(
-        expression,
+fn status_fits_spec() -> Vec<Check> {
+    vec![Check::new(
+        "!has(self.spec.tenant) || !has(self.status.tenant) \
+         || self.spec.tenant == self.status.tenant",
+        "status.tenant must be spec.tenant: the worker is dedicated to that one",
+    )]
+}
+
+fn spec_stays() -> Vec<Check> {
+    vec![
+        Check::new(
+            "self.spec.template == oldSelf.spec.template",
+            "spec.template cannot be changed: a worker is never restarted in place; create another",
+        ),
+        Check::new(
+            "has(self.spec.tenant) == has(oldSelf.spec.tenant) \
+             && (!has(self.spec.tenant) || self.spec.tenant == oldSelf.spec.tenant)",
+            "spec.tenant cannot be set, changed or unset on an existing worker; create another",
+        ),
+        Check::new(
+            "self.spec.connection == oldSelf.spec.connection",
+            "spec.connection cannot be changed: the running pod was made for it; create another",
+        ),
+    ]
+}
+
+fn checks() -> Vec<Check> {
+    vec![
+        each_write_is_signed(),
+        only_table_edges(),
+        owner_and_epoch_go_together(),
+        owner_changes_with_epoch(),
+        pending_is_bare(),
+        tenant_is_set_once(),
+        claim_follows_the_table(),
+        pod_and_secret_are_recorded_once(),
+    ]
+}
+
+fn each_write_is_signed() -> Check {
+    let (new, old) = ("self.writes.ids", "oldSelf.writes.ids");
+    Check::new(
         format!(
-            "'status.state cannot go from ' + oldSelf.status.state + ' to ' + self.status.state + \
-             ({EPOCH} == {OLD_EPOCH} ? ' with the same ownerEpoch: ' \
-             : {EPOCH} == {OLD_EPOCH} + 1 ? ' with ownerEpoch one higher: ' \
+            "w.seq == v.seq + 1 && size(w.ids) > 0 && !(w.ids[0] in {old}) && (size(v.ids) < 5 \
+             ? {new} == [w.ids[0]] + {old} \
+             : {new} == [w.ids[0], v.ids[0], v.ids[1], v.ids[2], v.ids[3]])"
+        ),
+        "every write of the status puts a new id before the newest four of status.writes.ids and \
+         raises status.writes.seq by one, so that its author can recognise it",
+    )
+}
+
+fn only_table_edges() -> Check {
+    // A chain of choices: the estimated cost of a look-up in a map would know no bound.
+    let ways = WorkerState::ALL.into_iter().rev().fold(quote(""), |others, from| {
+        let this = quote(&ways_out_of(from));
+        format!("oldSelf.state == {} ? {this} : {others}", quote(&from.to_string()))
+    });
+    Check::explained(
+        format!("edge in {}", edge_list(|_| true)),
+        format!(
+            "'status.state cannot go from ' + oldSelf.state + ' to ' + self.state + \
+             (e == f ? ' with the same ownerEpoch: ' : e == f + 1 ? ' with ownerEpoch one higher: ' \
              : ' with an ownerEpoch that is neither the same nor one higher: ') + ({ways})"
         ),
     )
@@ -123,162 +144,112 @@ fn ways_out_of(from: WorkerState) -> String {
     }
 }
 
-fn each_write_is_signed() -> Rule {
-    rule(
+fn owner_and_epoch_go_together() -> Check {
+    let new = new_edges();
+    Check::new(
+        format!("has(self.owner) ? e > 0 && !(edge in {new}) : e == 0 && edge in {new}"),
+        "status.owner and status.ownerEpoch are set together: neither while status.state is \
+         Pending, both afterwards",
+    )
+}
+
+/// Those on which a worker is still Pending.
+fn new_edges() -> String {
+    edge_list(|edge| edge.to == WorkerState::Pending)
+}
+
+fn owner_changes_with_epoch() -> Check {
+    let resting = TransitionName::RefreshLease.rule().from;
+    let spoken: Vec<String> = resting.iter().map(ToString::to_string).collect();
+    let restless =
+        |edge: &Edge| edge.from == edge.to && edge.epoch_rises && !resting.contains(&edge.from);
+    Check::explained(
         format!(
-            "(has(self.status.writes) && (!has(oldSelf.status.writes) ? \
-             self.status.writes.seq == 1 && size(self.status.writes.ids) == 1 \
-             : self.status.writes.seq == oldSelf.status.writes.seq + 1 \
-             && !(self.status.writes.ids[0] in oldSelf.status.writes.ids) \
-             && {})) || {UNTOUCHED}",
-            pushed("writes.ids"),
+            "e == f ? e == 0 || self.owner == oldSelf.owner \
+             : !(edge in {}) || self.owner != oldSelf.owner",
+            edge_list(restless),
         ),
-        "every write of the status puts a new id before the newest four of status.writes.ids and \
-         raises status.writes.seq by one, so that its author can recognise it",
-    )
-}
-
-/// The list is the old one with one more at its head, cut to five.
-fn pushed(field: &str) -> String {
-    let (new, old) = (format!("self.status.{field}"), format!("oldSelf.status.{field}"));
-    format!(
-        "(size({old}) < 5 ? {new} == [{new}[0]] + {old} \
-         : {new} == [{new}[0], {old}[0], {old}[1], {old}[2], {old}[3]])"
-    )
-}
-
-fn owner_changes_with_epoch() -> Rule {
-    rule(
         format!(
-            "{EPOCH} != {OLD_EPOCH} || !has(oldSelf.status.owner) \
-             || (has(self.status.owner) && self.status.owner == oldSelf.status.owner)"
+            "e == f ? 'status.owner changes only together with status.ownerEpoch: raise ownerEpoch \
+             by one when you take a worker over' : {}",
+            quote(&format!(
+                "status.ownerEpoch rises for the same owner in the same state only in {}: there a \
+                 lease can be refreshed",
+                spoken.join(", ")
+            ))
         ),
-        "status.owner changes only together with status.ownerEpoch: raise ownerEpoch by one when \
-         you take a worker over",
     )
 }
 
-fn epoch_rises_for_a_reason() -> Rule {
-    let staying = |name: TransitionName| {
-        list(edges().into_iter().filter(|edge| edge.by == name).map(|edge| edge.from))
-    };
-    explained(
-        format!(
-            "self.status.state != oldSelf.status.state || {EPOCH} == {OLD_EPOCH} \
-             || (has(self.status.owner) && has(oldSelf.status.owner) \
-             && self.status.owner == oldSelf.status.owner \
-             ? self.status.state in {} : self.status.state in {})",
-            staying(TransitionName::RefreshLease),
-            staying(TransitionName::Adopt),
-        ),
-        "'status.ownerEpoch does not rise in ' + self.status.state + ' for the same owner: a lease \
-         is refreshed only in ' + \
-         "
-        .to_owned()
-            + &quote(&spoken(TransitionName::RefreshLease)),
+fn pending_is_bare() -> Check {
+    let forbidden = [
+        "claim",
+        "transitions",
+        "stateSince",
+        "idleSince",
+        "pod",
+        "secretName",
+        "endpoint",
+        "serverName",
+        "credentialsExpireAt",
+    ];
+    let present: Vec<String> = forbidden.iter().map(|field| format!("has(self.{field})")).collect();
+    Check::new(
+        format!("!(edge in {}) || !({})", new_edges(), present.join(" || ")),
+        "while status.state is Pending only status.conditions and status.observedGeneration may \
+         be written",
     )
 }
 
-fn spoken(name: TransitionName) -> String {
-    let states: Vec<String> = name.rule().from.iter().map(ToString::to_string).collect();
-    states.join(", ")
-}
-
-fn tenant_is_set_once() -> Rule {
+fn tenant_is_set_once() -> Check {
     let assigning = |edge: &Edge| edge.from.forbids_tenant() && edge.to.needs_tenant();
-    explained(
+    Check::explained(
         format!(
-            "has(oldSelf.status.tenant) \
-             ? has(self.status.tenant) && self.status.tenant == oldSelf.status.tenant \
-             : !has(self.status.tenant) || {EDGE} in {}",
+            "has(oldSelf.tenant) ? has(self.tenant) && self.tenant == oldSelf.tenant \
+             : has(self.tenant) == (edge in {})",
             edge_list(assigning),
         ),
-        "has(oldSelf.status.tenant) ? 'status.tenant is ' + oldSelf.status.tenant + \
-         ' for good: a worker never serves a second tenant' \
-         : 'status.tenant is set only when an Idle worker becomes Reserved'"
-            .to_owned(),
+        "has(oldSelf.tenant) ? 'status.tenant is set for good: a worker never serves a second \
+         tenant' : 'status.tenant is set when an Idle worker becomes Reserved, and only then'",
     )
 }
 
-fn tenants_agree() -> Rule {
-    rule(
-        "!has(self.spec.tenant) || !has(self.status) || !has(self.status.tenant) \
-         || self.spec.tenant == self.status.tenant",
-        "status.tenant must be spec.tenant: the worker is dedicated to that one",
-    )
-}
-
-fn claim_follows_the_table() -> Rule {
-    let edges_of = |effect| {
-        list(claim_edges(effect).into_iter().map(|(from, to)| format!("{from}>{to}")))
-    };
-    rule(
+fn claim_follows_the_table() -> Check {
+    let setting = edge_list(|edge| edge.by.rule().claim == ClaimEffect::Set);
+    let clearing = |edge: &Edge| edge.by.rule().claim == ClaimEffect::Clear;
+    Check::new(
         format!(
-            "{EDGE} in {setting} || ({EDGE} in {clearing} ? !has(self.status.claim) \
-             : {EDGE} in {unclaimed} ? !has(self.status.claim) && !has(oldSelf.status.claim) \
-             : has(self.status.claim) == has(oldSelf.status.claim) \
-             && (!has(self.status.claim) || self.status.claim == oldSelf.status.claim))",
-            setting = edges_of(ClaimEffect::Set),
-            clearing = edges_of(ClaimEffect::Clear),
-            unclaimed = edge_list(|edge| edge.by == TransitionName::TakeOver),
+            "has(self.claim) ? edge in {setting} || (has(oldSelf.claim) \
+             && self.claim.uid == oldSelf.claim.uid && self.claim.name == oldSelf.claim.name \
+             && !(edge in {})) : !has(oldSelf.claim) || edge in {} || edge in {setting}",
+            edge_list(|edge| clearing(edge) || edge.by == TransitionName::TakeOver),
+            edge_list(clearing),
         ),
         "status.claim is set when an Idle or HotIdle worker becomes Reserved, cleared when it \
          becomes HotIdle, and kept by every other change; a worker with a claim is not taken over",
     )
 }
 
-fn pod_and_secret_are_recorded_once() -> Rule {
-    rule(
-        "(!has(oldSelf.status.pod) || (has(self.status.pod) \
-         && self.status.pod.uid == oldSelf.status.pod.uid)) \
-         && (!has(oldSelf.status.secretName) || (has(self.status.secretName) \
-         && self.status.secretName == oldSelf.status.secretName))",
+fn pod_and_secret_are_recorded_once() -> Check {
+    Check::new(
+        "(!has(oldSelf.pod) || (has(self.pod) && self.pod.uid == oldSelf.pod.uid)) \
+         && (!has(oldSelf.secretName) || (has(self.secretName) \
+         && self.secretName == oldSelf.secretName))",
         "status.pod.uid and status.secretName are recorded once: a worker has one pod and one \
          secret in its life",
     )
 }
 
-fn history_is_kept() -> Rule {
-    let stays = "self.status.state == oldSelf.status.state && has(self.status.owner) == \
-                 has(oldSelf.status.owner) && (!has(self.status.owner) || self.status.owner == \
-                 oldSelf.status.owner)";
-    rule(
-        format!(
-            "({stays}) ? has(self.status.transitions) == has(oldSelf.status.transitions) \
-             && (!has(self.status.transitions) \
-             || self.status.transitions == oldSelf.status.transitions) \
-             : has(self.status.transitions) && size(self.status.transitions) > 0 \
-             && self.status.transitions[0].epoch == {EPOCH} \
-             && (!has(oldSelf.status.transitions) ? size(self.status.transitions) == 1 : {})",
-            pushed("transitions"),
-        ),
-        "a change of status.state or status.owner, and nothing else, puts one entry with the new \
-         ownerEpoch before the newest four of status.transitions",
-    )
-}
-
-fn clocks_follow_the_state() -> Rule {
-    let same = |field: &str| {
-        format!(
-            "has(self.status.{field}) == has(oldSelf.status.{field}) && \
-             (!has(self.status.{field}) || self.status.{field} == oldSelf.status.{field})"
-        )
-    };
-    rule(
-        format!(
-            "self.status.state == oldSelf.status.state ? {} && {} : has(self.status.stateSince) \
-             && has(self.status.idleSince) == (self.status.state in ['Idle', 'HotIdle'])",
-            same("stateSince"),
-            same("idleSince"),
-        ),
-        "status.stateSince changes with status.state and only then; status.idleSince is set on the \
-         way to Idle and HotIdle, cleared on the way out, and untouched by everything else",
-    )
-}
-
-/// The edges that fit, as the expressions spell them.
+/// The edges that fit, as [`NAMES`] spells them.
 fn edge_list(fits: impl Fn(&Edge) -> bool) -> String {
-    let pairs: BTreeSet<(WorkerState, WorkerState)> =
-        edges().iter().filter(|edge| fits(edge)).map(|edge| (edge.from, edge.to)).collect();
-    list(pairs.into_iter().map(|(from, to)| format!("{from}>{to}")))
+    let fitting: BTreeSet<(WorkerState, WorkerState, bool)> = edges()
+        .iter()
+        .filter(|edge| fits(edge))
+        .map(|edge| (edge.from, edge.to, edge.epoch_rises))
+        .collect();
+    list(
+        fitting
+            .into_iter()
+            .map(|(from, to, rises)| format!("{from}>{to}{}", if rises { "+1" } else { "" })),
+    )
 }

@@ -4,31 +4,43 @@
 use serde_json::{Value, json};
 
 use super::{CrdError, at, tidy};
+use crate::cel::spec::MAX_KEY;
 
 /// Lists longer than [`LIST`] elements.
 const LISTS: &[(&str, u64)] = &[
-    ("args", 128),
+    ("args", 64),
     ("command", 64),
-    ("containers", 8),
+    ("containers", 5),
     ("env", 64),
-    ("initContainers", 8),
+    ("initContainers", 5),
+    ("matchExpressions", 4),
     ("ports", 8),
     ("tolerations", 16),
-    ("volumeMounts", 24),
-    ("volumes", 24),
+    ("volumeMounts", 16),
+    ("volumes", 16),
 ];
 /// How long any other list may be.
-const LIST: u64 = 6;
+const LIST: u64 = 4;
 
-/// Lists whose elements are one of many kinds: each may have so many fields at once.
-const UNIONS: &[(&str, u64)] = &[("env", 2), ("sources", 1), ("volumes", 2)];
+/// Objects that are one of many kinds: each may have so many fields at once.
+const UNIONS: &[(&str, u64)] = &[
+    ("env", 2),
+    ("livenessProbe", 7),
+    ("postStart", 1),
+    ("preStop", 1),
+    ("readinessProbe", 7),
+    ("sources", 1),
+    ("startupProbe", 7),
+    ("valueFrom", 1),
+    ("volumes", 2),
+];
 
 /// Maps with more than [`MAP`] entries.
-const MAPS: &[(&str, u64)] = &[("annotations", 32), ("labels", 32), ("nodeSelector", 32)];
+const MAPS: &[(&str, u64)] = &[("annotations", 32), ("labels", 32), ("nodeSelector", 16)];
 /// How many entries any other map may have.
-const MAP: u64 = 16;
-/// How long a key of a map may be: what Kubernetes allows for labels.
-const KEY: usize = 317;
+const MAP: u64 = 8;
+/// Maps whose keys are bounded by a rule that does not run when the status is written.
+const COMMON_MAPS: &[&str] = &["annotations", "labels", "limits", "nodeSelector", "requests"];
 
 /// Texts longer than [`TEXT`] characters. Those that users fill freely share one more limit, a
 /// rule of [`crate::cel::spec`].
@@ -37,10 +49,14 @@ const TEXTS: &[(&str, u64)] = &[
     ("args", 32_768),
     ("command", 32_768),
     ("image", 1024),
+    ("mountPath", 512),
+    ("path", 512),
+    ("secretName", 253),
+    ("subPath", 512),
     ("value", 32_768),
 ];
 /// How long any other text may be.
-const TEXT: u64 = 253;
+const TEXT: u64 = 128;
 
 /// The fields of the metadata in a template that reach the pod.
 const METADATA: &[&str] = &["annotations", "labels"];
@@ -82,22 +98,24 @@ fn bound(schema: &mut Value, name: &str) {
     let is = |kind: &str| schema["type"] == kind;
     if is("array") {
         schema["maxItems"] = json!(limit(LISTS, name, LIST));
-        if let Some((_, fields)) = UNIONS.iter().find(|(field, _)| *field == name) {
-            schema["items"]["maxProperties"] = json!(fields);
-        }
         bound(&mut schema["items"], name);
     } else if schema.get("additionalProperties").is_some() {
         schema["maxProperties"] = json!(limit(MAPS, name, MAP));
-        schema["x-kubernetes-validations"] = json!([{
-            "rule": format!("self.all(key, size(key) <= {KEY})"),
-            "message": format!("a key is longer than {KEY} characters"),
-        }]);
+        if !COMMON_MAPS.contains(&name) {
+            schema["x-kubernetes-validations"] = json!([{
+                "rule": format!("self.all(key, size(key) <= {MAX_KEY})"),
+                "message": format!("a key is longer than {MAX_KEY} characters"),
+            }]);
+        }
         bound(&mut schema["additionalProperties"], name);
     } else if is("string") && schema.get("format").is_none() {
         schema["maxLength"] = json!(limit(TEXTS, name, TEXT));
     } else if let Some(fields) = schema["properties"].as_object_mut() {
         for (field, below) in fields {
             bound(below, field);
+        }
+        if let Some((_, most)) = UNIONS.iter().find(|(field, _)| *field == name) {
+            schema["maxProperties"] = json!(most);
         }
     }
 }

@@ -14,12 +14,18 @@ pub fn policy() -> Policy {
         name: "duckworker-instances",
         matches,
         variables: variables(),
-        checks: vec![holder_is_the_caller(), expired_is_final(), others_only_expire(), known_state()],
+        checks: vec![
+            holder_is_the_caller(),
+            expired_is_final(),
+            others_only_expire(),
+            known_state(),
+        ],
     }
 }
 
 fn variables() -> Vec<(&'static str, String)> {
-    let state = |object: &str| format!("{object}.metadata.?labels[?'{INSTANCE_STATE}'].orValue('')");
+    let state =
+        |object: &str| format!("{object}.metadata.?labels[?'{INSTANCE_STATE}'].orValue('')");
     vec![
         (caller::VARIABLE, caller::prefix()),
         ("created", "request.operation == 'CREATE'".to_owned()),

@@ -16,27 +16,37 @@ pub fn policy() -> Policy {
         name: "duckworker-status",
         matches: on(GROUP, "duckworkers/status", &["UPDATE"]),
         variables: variables(),
-        checks: vec![owner_is_the_caller(), lease_is_the_callers(), by_is_the_caller(), not_leaving()],
+        checks: vec![
+            owner_is_the_caller(),
+            lease_is_the_callers(),
+            history_grows(),
+            by_is_the_caller(),
+            not_leaving(),
+        ],
     }
 }
 
 fn variables() -> Vec<(&'static str, String)> {
     let status = |object: &str| format!("has({object}.status) ? {object}.status : {{}}");
-    let epoch = |status: &str| format!("variables.{status}.?ownerEpoch.orValue(0)");
-    let text = |status: &str, field: &str| format!("variables.{status}.?{field}.orValue('')");
+    let field = |status: &str, field: &str, absent: &str| {
+        format!("variables.{status}.?{field}.orValue({absent})")
+    };
     vec![
         (caller::VARIABLE, caller::prefix()),
         ("new", status("object")),
         ("old", status("oldObject")),
-        ("owner", text("new", "owner")),
-        ("oldOwner", text("old", "owner")),
-        ("state", text("new", "state")),
-        ("edge", format!("{} + '>' + variables.state", text("old", "state"))),
-        ("epochRises", format!("{} != {}", epoch("new"), epoch("old"))),
+        ("owner", field("new", "owner", "''")),
+        ("oldOwner", field("old", "owner", "''")),
+        ("state", field("new", "state", "''")),
+        ("oldState", field("old", "state", "''")),
+        ("edge", "variables.oldState + '>' + variables.state".to_owned()),
+        ("epoch", field("new", "ownerEpoch", "0")),
+        ("epochRises", format!("variables.epoch != {}", field("old", "ownerEpoch", "0"))),
+        ("history", field("new", "transitions", "[]")),
+        ("oldHistory", field("old", "transitions", "[]")),
         (
-            "by",
-            "has(variables.new.transitions) && size(variables.new.transitions) > 0 \
-             ? variables.new.transitions[0].by : ''"
+            "changes",
+            "variables.state != variables.oldState || variables.owner != variables.oldOwner"
                 .to_owned(),
         ),
     ]
@@ -66,16 +76,27 @@ fn lease_is_the_callers() -> Check {
     )
 }
 
+fn history_grows() -> Check {
+    Check::new(
+        "variables.changes ? size(variables.history) > 0 \
+         && variables.history[0].epoch == variables.epoch && (size(variables.oldHistory) < 5 \
+         ? variables.history == [variables.history[0]] + variables.oldHistory \
+         : variables.history == [variables.history[0]] + variables.oldHistory.slice(0, 4)) \
+         : variables.history == variables.oldHistory",
+        "a change of status.state or status.owner, and nothing else, puts one entry with the new \
+         ownerEpoch before the newest four of status.transitions",
+    )
+}
+
 fn by_is_the_caller() -> Check {
-    let changed = "object.status.state != oldObject.status.state \
-                   || variables.owner != variables.oldOwner";
     Check::explained(
         format!(
-            "!({changed}) || {} && (!variables.epochRises || variables.by == variables.owner)",
-            caller::is("variables.by")
+            "!variables.changes || {} && (!variables.epochRises \
+             || variables.history[0].by == variables.owner)",
+            caller::is("variables.history[0].by")
         ),
         "'status.transitions[0].by must be who writes it, ' + variables.caller + \
-         '<incarnation>: you wrote ' + variables.by",
+         '<incarnation>: you wrote ' + variables.history[0].by",
     )
 }
 

@@ -44,7 +44,7 @@ pub struct DuckWorkerSpec {
     #[schemars(length(min = 1, max = 63))]
     pub tenant: Option<String>,
 
-    /// How the worker is reached.
+    /// How the worker is reached. Cannot be changed: the running pod was made for it.
     #[serde(default)]
     pub connection: Connection,
 

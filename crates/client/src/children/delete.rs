@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use duckworker_api::{labels, owned};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 
@@ -44,12 +44,7 @@ impl Children {
         let what = format!("reading Pod {}/{}", key.namespace, key.name);
         let api = self.pods(&key.namespace);
         let found = store::read(self.deadline(), &what, || api.get_opt(&key.name)).await?;
-        let ours = found.filter(|pod| {
-            let recorded = permit.pod().map(|pod| pod.uid.as_str());
-            owned::pod_worker_uid(pod) == Some(key.uid.as_str())
-                || recorded.is_some() && pod.metadata.uid.as_deref() == recorded
-        });
-        Ok(match ours {
+        Ok(match found.filter(|pod| is_for(&permit, pod)) {
             Some(pod) => PodStanding::There(permit, Box::new(pod)),
             None => PodStanding::Gone(PodGone::new(permit)),
         })
@@ -59,7 +54,8 @@ impl Children {
     /// is seen gone.
     ///
     /// # Errors
-    /// When the server does not answer or refuses. Nothing follows from that: try again.
+    /// When the pod is not the permit's worker's ([`Error::Foreign`]), or the server does not answer
+    /// or refuses: nothing follows from that, try again.
     pub async fn delete_pod(
         &self,
         permit: DeletePermit,
@@ -68,6 +64,9 @@ impl Children {
     ) -> Result<DeletePermit, Error> {
         let key = permit.key();
         let what = format!("deleting Pod {}/{}", key.namespace, key.name);
+        if !is_for(&permit, pod) {
+            return Err(Error::Foreign { what, kind: "Pod", name: key.name.clone() });
+        }
         let mut params = by_uid(pod.metadata.uid.clone());
         params.grace_period_seconds = match grace {
             Grace::Spec => None,
@@ -101,24 +100,41 @@ impl Children {
         Ok(Swept::new(gone))
     }
 
+    /// Deletes this one secret of a worker whose pod is gone, if its immutable data say that it is
+    /// that worker's. False: they do not, or it is gone.
+    ///
+    /// The janitor learns a worker's name and uid from the secret alone, so it must not reach for
+    /// others: a secret that only pretends to be some worker's endangers no secret but itself.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses. Nothing follows from that: try again.
+    pub async fn sweep_secret(
+        &self,
+        gone: PodGone,
+        secret: &PartialObjectMeta<Secret>,
+    ) -> Result<bool, Error> {
+        self.delete_secret(&gone, secret).await
+    }
+
     async fn delete_secret(
         &self,
         gone: &PodGone,
-        seen: &PartialObjectMeta<k8s_openapi::api::core::v1::Secret>,
-    ) -> Result<(), Error> {
+        seen: &PartialObjectMeta<Secret>,
+    ) -> Result<bool, Error> {
         let key = gone.key();
         let name = seen.metadata.name.as_deref().unwrap_or_default();
         let what = format!("deleting Secret {}/{name}", key.namespace);
         let api = self.secrets(&key.namespace);
         let found = store::read(self.deadline(), &what, || api.get_opt(name)).await?;
-        let Some(secret) = found else { return Ok(()) };
+        let Some(secret) = found else { return Ok(false) };
         if owned::secret_worker_uid(&secret) != Some(key.uid.as_str()) {
             tracing::warn!(secret = %name, worker = %key, "a secret bears the worker's label but is not the worker's; left alone");
-            return Ok(());
+            return Ok(false);
         }
         match answer::ask(self.deadline(), api.delete(name, &by_uid(secret.metadata.uid))).await {
-            Answer::Applied(_) | Answer::Conflict(_) => Ok(()),
-            Answer::Refused(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Answer::Applied(_) => Ok(true),
+            Answer::Conflict(_) => Ok(false),
+            Answer::Refused(kube::Error::Api(status)) if status.code == 404 => Ok(false),
             other => Err(failed(what, other)),
         }
     }
@@ -141,4 +157,11 @@ impl Children {
             PodStanding::There(..) => Ok(None),
         }
     }
+}
+
+/// Whether a pod is the one that the permit is for: its mark cannot be changed, nor can its uid.
+fn is_for(permit: &DeletePermit, pod: &Pod) -> bool {
+    let recorded = permit.pod().map(|pod| pod.uid.as_str());
+    owned::pod_worker_uid(pod) == Some(permit.key().uid.as_str())
+        || recorded.is_some() && pod.metadata.uid.as_deref() == recorded
 }

@@ -70,8 +70,8 @@ impl Children {
         let request = api.patch(&key.name, &params, &patch);
         match answer::ask(self.deadline(), request).await {
             Answer::Applied(object) => {
-                let stored = Stored::parse(&object)
-                    .map_err(|source| Error::Unreadable { what, source })?;
+                let stored =
+                    Stored::parse(&object).map_err(|source| Error::Unreadable { what, source })?;
                 Ok(Finalized::Done(Some(Box::new(WorkerSnapshot::new(stored.into())))))
             }
             Answer::Conflict(_) => Ok(Finalized::Moved),

@@ -4,8 +4,11 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use duckworker_core::{Owner, OwnerStanding};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{DeleteParams, Preconditions};
 
-use super::lease::{api, lease_name, state_of};
+use super::lease::{InstanceState, api, lease_name, state_of};
+use crate::answer::{self, Answer};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::store::{CALL_DEADLINE, read};
@@ -52,5 +55,32 @@ impl Directory {
             self.expired.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.clone());
         }
         Ok(standing)
+    }
+
+    /// Deletes the Lease of a dead instance, in the very version that was seen expired. Its owner
+    /// stays dead: no Lease says the same as an expired one. False: it was not expired, or has
+    /// moved or gone meanwhile.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    pub async fn forget(&self, lease: &Lease) -> Result<bool, Error> {
+        if state_of(lease) != InstanceState::Expired {
+            return Ok(false);
+        }
+        let name = lease.metadata.name.as_deref().unwrap_or_default();
+        let what = format!("deleting the expired Lease {}/{name}", self.namespace);
+        let params = DeleteParams::default().preconditions(Preconditions {
+            uid: lease.metadata.uid.clone(),
+            resource_version: lease.metadata.resource_version.clone(),
+        });
+        let api = api(&self.connection, &self.namespace);
+        match answer::ask(CALL_DEADLINE, api.delete(name, &params)).await {
+            Answer::Applied(_) => Ok(true),
+            Answer::Conflict(_) => Ok(false),
+            Answer::Refused(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Answer::Refused(source) => Err(Error::Refused { what, source }),
+            Answer::Throttled(pause) => Err(Error::Throttled { what, pause }),
+            Answer::Unknown(source) => Err(Error::Unavailable { what, source }),
+        }
     }
 }

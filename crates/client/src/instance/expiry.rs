@@ -1,10 +1,12 @@
 //! The expiry of others: a write, not an opinion. Who has seen a Lease stand still for long
-//! enough, by its own monotonic clock, marks it by a compare-and-swap on that very version.
+//! enough, by its own monotonic clock, marks it by a compare-and-swap on that very version; so it
+//! does with one that says for too long that its instance leaves.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use duckworker_core::plan::janitor::instances::is_overdue;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
 use tokio::time::Instant;
@@ -20,6 +22,7 @@ use crate::store::CALL_DEADLINE;
 pub struct Expiry {
     connection: Connection,
     instance: Arc<Instance>,
+    draining_limit: Duration,
     seen: HashMap<String, Sighting>,
 }
 
@@ -27,40 +30,61 @@ struct Sighting {
     version: String,
     /// Since when it stands still, as far as we could have noticed.
     still_since: Instant,
+    /// Since when it says that its instance leaves.
+    draining_since: Option<Instant>,
+}
+
+/// Why an instance counts as dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+pub enum Cause {
+    /// Its Lease stood still.
+    #[strum(to_string = "its Lease was not renewed in time")]
+    StoodStill,
+    /// It was leaving for longer than any instance may.
+    #[strum(to_string = "it was leaving for longer than an instance may")]
+    DrainedTooLong,
+}
+
+/// One Lease that was due, and what became of it.
+#[derive(Debug)]
+pub struct Judged {
+    /// The Lease as it was seen.
+    pub lease: Arc<Lease>,
+    /// Why it was due.
+    pub cause: Cause,
+    /// Whether it was marked; not if it moved meanwhile, which proves life.
+    pub marked: Result<bool, Error>,
 }
 
 impl Expiry {
-    /// For this instance.
-    pub fn new(connection: Connection, instance: Arc<Instance>) -> Self {
-        Self { connection, instance, seen: HashMap::new() }
+    /// For this instance. Others may drain for `draining_limit`.
+    pub fn new(connection: Connection, instance: Arc<Instance>, draining_limit: Duration) -> Self {
+        Self { connection, instance, draining_limit, seen: HashMap::new() }
     }
 
     /// Looks at all Leases of instances as the watch cache has them, and marks those expired that
-    /// have stood still too long. Returns how many it marked.
+    /// have stood still or drained for too long. Returns those that were due.
     ///
     /// Time counts only while our own renewals succeed: an outage of the API server makes every
     /// Lease stand still and expires nobody.
-    pub async fn tick(&mut self, leases: &[Arc<Lease>]) -> usize {
+    pub async fn tick(&mut self, leases: &[Arc<Lease>]) -> Vec<Judged> {
         let now = Instant::now();
         let settings = self.instance.settings();
         let silent = now.duration_since(self.instance.last_renewal());
         if silent > settings.renew.saturating_mul(2) {
             // We may have been cut off: start all counts again once we are back.
             self.seen.clear();
-            return 0;
+            return Vec::new();
         }
         self.sight(leases, now);
-        let mut marked = 0;
+        let mut judged = Vec::new();
         for lease in leases {
-            if self.is_due(lease, now, settings.expire) {
-                match self.mark(lease).await {
-                    Ok(true) => marked += 1,
-                    Ok(false) => {}
-                    Err(error) => tracing::warn!(%error, "an instance could not be marked expired"),
-                }
+            if let Some(cause) = self.due(lease, now, settings.expire) {
+                let marked = self.mark(lease, cause).await;
+                judged.push(Judged { lease: Arc::clone(lease), cause, marked });
             }
         }
-        marked
+        judged
     }
 
     fn sight(&mut self, leases: &[Arc<Lease>], now: Instant) {
@@ -71,28 +95,36 @@ impl Expiry {
             else {
                 continue;
             };
-            let sighting = match before.remove(&uid) {
-                Some(old) if old.version == version => old,
-                _ => Sighting { version, still_since: now },
-            };
-            self.seen.insert(uid, sighting);
+            let old = before.remove(&uid);
+            let draining_since = (state_of(lease) == InstanceState::Draining)
+                .then(|| old.as_ref().and_then(|old| old.draining_since).unwrap_or(now));
+            let still_since =
+                old.filter(|old| old.version == version).map_or(now, |old| old.still_since);
+            self.seen.insert(uid, Sighting { version, still_since, draining_since });
         }
     }
 
-    fn is_due(&self, lease: &Lease, now: Instant, expire: Duration) -> bool {
-        let still = lease
-            .metadata
-            .uid
-            .as_ref()
-            .and_then(|uid| self.seen.get(uid))
-            .map_or(Duration::ZERO, |seen| now.duration_since(seen.still_since));
+    fn due(&self, lease: &Lease, now: Instant, expire: Duration) -> Option<Cause> {
+        let state = state_of(lease);
         let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
         let own = holder == Some(self.instance.owner().as_str());
-        !own && still >= expire && state_of(lease) != InstanceState::Expired
+        if own || state == InstanceState::Expired {
+            return None;
+        }
+        let seen = lease.metadata.uid.as_ref().and_then(|uid| self.seen.get(uid))?;
+        let draining_for =
+            seen.draining_since.map_or(Duration::ZERO, |since| now.duration_since(since));
+        if now.duration_since(seen.still_since) >= expire {
+            Some(Cause::StoodStill)
+        } else if is_overdue(state.into(), draining_for, self.draining_limit) {
+            Some(Cause::DrainedTooLong)
+        } else {
+            None
+        }
     }
 
-    /// Marks the version that stood still; a conflict means that it moved, so it lives.
-    async fn mark(&self, lease: &Lease) -> Result<bool, Error> {
+    /// Marks the version that was seen; a conflict means that it moved, so it lives.
+    async fn mark(&self, lease: &Lease, cause: Cause) -> Result<bool, Error> {
         let namespace = lease.metadata.namespace.clone().unwrap_or_default();
         let name = lease.metadata.name.clone().unwrap_or_default();
         let what = format!("marking Lease {namespace}/{name} expired");
@@ -101,10 +133,12 @@ impl Expiry {
         let params = PostParams::default();
         match answer::ask(CALL_DEADLINE, api.replace(&name, &params, &marked)).await {
             Answer::Applied(_) => {
-                tracing::warn!(lease = name, "instance marked expired: its Lease stood still");
+                tracing::warn!(lease = name, %cause, "instance marked expired");
                 Ok(true)
             }
             Answer::Conflict(_) => Ok(false),
+            // Somebody cleaned up: it is as dead as it can be.
+            Answer::Refused(kube::Error::Api(status)) if status.code == 404 => Ok(false),
             Answer::Refused(source) => Err(Error::Refused { what, source }),
             Answer::Throttled(pause) => Err(Error::Throttled { what, pause }),
             Answer::Unknown(source) => Err(Error::Unavailable { what, source }),

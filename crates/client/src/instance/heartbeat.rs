@@ -32,11 +32,7 @@ enum Beat {
 }
 
 impl Heartbeat {
-    pub(super) const fn new(
-        connection: Connection,
-        instance: Arc<Instance>,
-        lease: Lease,
-    ) -> Self {
+    pub(super) const fn new(connection: Connection, instance: Arc<Instance>, lease: Lease) -> Self {
         Self { connection, instance, lease }
     }
 

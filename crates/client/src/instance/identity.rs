@@ -28,7 +28,8 @@ pub async fn vouched_identity(connection: &Connection) -> Result<Owner, Error> {
     let review = read(CALL_DEADLINE, what, || api.create(&params, &question)).await?;
     let user = review.status.and_then(|status| status.user_info).unwrap_or_default();
     let text = identity(&user, &incarnation());
-    Owner::new(text).map_err(|error| Error::Unreadable { what: what.to_owned(), source: error.into() })
+    Owner::new(text)
+        .map_err(|error| Error::Unreadable { what: what.to_owned(), source: error.into() })
 }
 
 fn identity(user: &UserInfo, incarnation: &str) -> String {

@@ -1,5 +1,6 @@
 //! The Lease of an instance.
 
+use backon::BackoffBuilder;
 use duckworker_api::labels::{COMPONENT, CONTROL_PLANE, INSTANCE_ROLE, INSTANCE_STATE};
 use duckworker_core::{Owner, OwnerStanding};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -13,7 +14,7 @@ use super::{InstanceSettings, Role};
 use crate::answer::{self, Answer, Doubt};
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::store::{CALL_DEADLINE, read};
+use crate::store::{CALL_DEADLINE, backoff, read};
 
 /// What a Lease says of its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString)]
@@ -111,14 +112,25 @@ pub(super) async fn create(
     let lease = with_state(lease, InstanceState::Active);
     let api = api(connection, namespace);
     let params = PostParams::default();
-    match answer::ask(CALL_DEADLINE, api.create(&params, &lease)).await {
-        Answer::Applied(lease) => Ok(lease),
-        Answer::Refused(source) => Err(Error::Refused { what, source }),
-        Answer::Throttled(pause) => Err(Error::Throttled { what, pause }),
+    let mut pauses = backoff().with_max_times(SENDINGS).build();
+    loop {
+        let doubt = match answer::ask(CALL_DEADLINE, api.create(&params, &lease)).await {
+            Answer::Applied(lease) => return Ok(lease),
+            Answer::Refused(source) => return Err(Error::Refused { what, source }),
+            Answer::Throttled(pause) => return Err(Error::Throttled { what, pause }),
+            Answer::Conflict(_) => Doubt::Moved,
+            Answer::Unknown(doubt) => doubt,
+        };
         // Nobody else makes this name: if it is there, our own lost call made it.
-        Answer::Conflict(_) | Answer::Unknown(_) => {
-            let found = read(CALL_DEADLINE, &what, || api.get_opt(&name)).await?;
-            found.ok_or(Error::Unavailable { what, source: Doubt::Moved })
+        if let Some(lease) = read(CALL_DEADLINE, &what, || api.get_opt(&name)).await? {
+            return Ok(lease);
+        }
+        match pauses.next() {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return Err(Error::Unavailable { what, source: doubt }),
         }
     }
 }
+
+/// How often a creation whose answer was lost is sent again. The same name makes it happen once.
+const SENDINGS: usize = 4;

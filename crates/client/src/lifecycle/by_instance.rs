@@ -3,19 +3,19 @@
 use duckworker_core::worker::ClaimRef;
 use duckworker_core::{Epoch, Image, Tenant, Transition};
 
-use super::{Ask, Claimed, WorkerLifecycle, lease_of};
+use super::{Ask, Claimed, Won, WorkerLifecycle};
 use crate::error::Error;
 use crate::outcome::{Origin, Outcome};
 use crate::token::{WorkerLease, WorkerSnapshot};
 
-type Won = Result<Outcome<WorkerLease>, Error>;
+type Taken = Result<Outcome<WorkerLease>, Error>;
 
 impl WorkerLifecycle {
     /// Takes a new worker: Pending → Spawning at epoch 1.
     ///
     /// # Errors
     /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
-    pub async fn adopt_new(&self, seen: &WorkerSnapshot) -> Won {
+    pub async fn adopt_new(&self, seen: &WorkerSnapshot) -> Taken {
         self.take(seen, &Transition::AdoptNew, Origin::Spawn).await
     }
 
@@ -29,7 +29,7 @@ impl WorkerLifecycle {
         tenant: Tenant,
         claim: Option<ClaimRef>,
         origin: Origin,
-    ) -> Won {
+    ) -> Taken {
         self.take(seen, &Transition::ClaimIdle { tenant, claim }, origin).await
     }
 
@@ -44,7 +44,7 @@ impl WorkerLifecycle {
         version: Option<Image>,
         claim: Option<ClaimRef>,
         origin: Origin,
-    ) -> Won {
+    ) -> Taken {
         let transition = Transition::ClaimHotIdle { tenant, version, claim };
         self.take(seen, &transition, origin).await
     }
@@ -60,7 +60,7 @@ impl WorkerLifecycle {
         tenant: Tenant,
         expected: Epoch,
         origin: Origin,
-    ) -> Won {
+    ) -> Taken {
         self.take(seen, &Transition::TakeOver { tenant, expected }, origin).await
     }
 
@@ -69,19 +69,12 @@ impl WorkerLifecycle {
     ///
     /// # Errors
     /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
-    pub async fn adopt(&self, seen: &WorkerSnapshot) -> Won {
+    pub async fn adopt(&self, seen: &WorkerSnapshot) -> Taken {
         self.take(seen, &Transition::Adopt, Origin::Adoption).await
     }
 
-    async fn take(&self, seen: &WorkerSnapshot, transition: &Transition, origin: Origin) -> Won {
+    async fn take(&self, seen: &WorkerSnapshot, transition: &Transition, origin: Origin) -> Taken {
         let ask = Ask { key: seen.key(), right: Claimed::Instance, transition, origin };
-        let outcome = self.attempt(&ask, Some(seen.stored())).await?;
-        Ok(match outcome {
-            Outcome::Transitioned(stored) => match lease_of(&stored) {
-                Some(lease) => Outcome::Transitioned(lease),
-                None => Outcome::Missed(duckworker_core::Miss::Owner),
-            },
-            Outcome::Missed(miss) => Outcome::Missed(miss),
-        })
+        Ok(self.attempt(&ask, Some(seen.stored())).await?.and_then(Won::lease))
     }
 }

@@ -1,15 +1,12 @@
 //! Transitions of a worker's owner. None of them deletes anything: those that end a worker hand
 //! out the permit, and the owner deletes in its own order.
 
-use std::sync::Arc;
-
 use duckworker_core::{Note, Reason, Transition};
 use jiff::Timestamp;
 
-use super::{Ask, Claimed, WorkerLifecycle, lease_of};
+use super::{Ask, Claimed, Won, WorkerLifecycle};
 use crate::error::Error;
 use crate::outcome::{Origin, Outcome};
-use crate::store::Stored;
 use crate::token::{DeletePermit, Swept, WorkerLease, WorkerSnapshot};
 
 type Done = Result<Outcome<WorkerSnapshot>, Error>;
@@ -76,11 +73,7 @@ impl WorkerLifecycle {
     /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
     pub async fn refresh_lease(&self, lease: &WorkerLease) -> Result<Outcome<WorkerLease>, Error> {
         let outcome = self.by_lease(lease, &Transition::RefreshLease, Origin::Refresh).await?;
-        Ok(match outcome {
-            Outcome::Transitioned(stored) => lease_of(&stored)
-                .map_or(Outcome::Missed(duckworker_core::Miss::Owner), Outcome::Transitioned),
-            Outcome::Missed(miss) => Outcome::Missed(miss),
-        })
+        Ok(outcome.and_then(Won::lease))
     }
 
     /// The worker shall finish and exit: any serving state → Draining. The permit lets the owner
@@ -120,16 +113,13 @@ impl WorkerLifecycle {
     }
 
     async fn go(&self, lease: &WorkerLease, transition: Transition, origin: Origin) -> Done {
-        Ok(self.by_lease(lease, &transition, origin).await?.map(WorkerSnapshot::new))
+        let outcome = self.by_lease(lease, &transition, origin).await?;
+        Ok(outcome.map(|won| WorkerSnapshot::new(won.now)))
     }
 
     async fn end(&self, lease: &WorkerLease, transition: Transition, origin: Origin) -> Ended {
         let outcome = self.by_lease(lease, &transition, origin).await?;
-        Ok(match outcome {
-            Outcome::Transitioned(stored) => DeletePermit::of(&stored.worker)
-                .map_or(Outcome::Missed(duckworker_core::Miss::State), Outcome::Transitioned),
-            Outcome::Missed(miss) => Outcome::Missed(miss),
-        })
+        Ok(outcome.and_then(|won| won.permit()))
     }
 
     async fn by_lease(
@@ -137,7 +127,7 @@ impl WorkerLifecycle {
         lease: &WorkerLease,
         transition: &Transition,
         origin: Origin,
-    ) -> Result<Outcome<Arc<Stored>>, Error> {
+    ) -> Result<Outcome<Won>, Error> {
         let right = Claimed::Lease(lease.fence());
         let ask = Ask { key: lease.key(), right, transition, origin };
         self.attempt(&ask, None).await

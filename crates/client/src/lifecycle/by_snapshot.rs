@@ -8,7 +8,7 @@ use super::{Ask, Claimed, WorkerLifecycle};
 use crate::children::Children;
 use crate::error::Error;
 use crate::outcome::{Origin, Outcome};
-use crate::token::{DeletePermit, WorkerSnapshot};
+use crate::token::WorkerSnapshot;
 
 impl WorkerLifecycle {
     /// Writes conditions on a worker that nobody owns yet.
@@ -23,7 +23,8 @@ impl WorkerLifecycle {
         let transition = Transition::Note(note);
         let (key, origin) = (seen.key(), Origin::Spawn);
         let ask = Ask { key, right: Claimed::Instance, transition: &transition, origin };
-        Ok(self.attempt(&ask, Some(seen.stored())).await?.map(WorkerSnapshot::new))
+        let outcome = self.attempt(&ask, Some(seen.stored())).await?;
+        Ok(outcome.map(|won| WorkerSnapshot::new(won.now)))
     }
 
     /// Ends a worker that still stands as it was seen, and deletes what it has.
@@ -76,15 +77,13 @@ impl WorkerLifecycle {
     ) -> Result<Outcome<()>, Error> {
         let right = Claimed::Snapshot(seen.fence());
         let ask = Ask { key: seen.key(), right, transition: &transition, origin };
-        let stored = match self.attempt(&ask, Some(seen.stored())).await? {
-            Outcome::Transitioned(stored) => stored,
+        let outcome = self.attempt(&ask, Some(seen.stored())).await?;
+        let permit = match outcome.and_then(|won| won.permit()) {
+            Outcome::Transitioned(permit) => permit,
             Outcome::Missed(miss) => return Ok(Outcome::Missed(miss)),
         };
-        if let Some(permit) = DeletePermit::of(&stored.worker) {
-            let children = Children::new(self.clone());
-            if let Err(error) = children.clean_up(permit).await {
-                tracing::warn!(worker = %seen.key(), %error, "clean-up is left to the sweeps");
-            }
+        if let Err(error) = Children::new(self.clone()).clean_up(permit).await {
+            tracing::warn!(worker = %seen.key(), %error, "clean-up is left to the sweeps");
         }
         Ok(Outcome::Transitioned(()))
     }

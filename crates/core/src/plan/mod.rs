@@ -3,5 +3,6 @@
 //! point at which a process can die lies between two steps, and the next process asks the same
 //! question of the same plan.
 
+pub mod janitor;
 pub mod observed;
 pub mod worker;

@@ -30,10 +30,7 @@ pub struct Trouble {
 impl Trouble {
     /// A trouble.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
+        Self { reason, message: message.into() }
     }
 }
 

@@ -65,6 +65,17 @@ pub enum Health {
     Unknown,
 }
 
+/// What is known of the node that the pod is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeStanding {
+    /// It takes pods, or the pod has none yet.
+    Open,
+    /// It is being emptied: an administrator cordoned it.
+    Cordoned,
+    /// Its Node object is gone, or marked out of service: nothing runs there any more.
+    Gone,
+}
+
 /// Everything that the plan may know.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
@@ -78,6 +89,8 @@ pub struct View<'a> {
     pub turn: Turn,
     /// The pod of its name.
     pub pod: Option<&'a PodSeen>,
+    /// The pod's node.
+    pub node: NodeStanding,
     /// Its secret.
     pub secret: SecretStanding,
     /// Its health.
@@ -121,6 +134,8 @@ pub enum Step {
     RetireLost(Reason),
     /// Tell its pod to stop, and give it this long.
     StopPod(Duration),
+    /// Its node will never say that the pod has stopped: remove the pod's object at once.
+    ForcePod,
     /// Its pod is gone: sweep its secrets, then retire it.
     RetireDrained,
     /// It is over and its pod is gone: sweep its secrets, then let go of the object if it is
@@ -140,20 +155,21 @@ pub fn next(view: &View<'_>) -> Step {
     match (worker.status.state, view.holder) {
         (WorkerState::Pending, _) => pending(view),
         (WorkerState::Retired | WorkerState::Lost, _) => over(view),
-        (_, Holder::Me) => mine(view),
+        (_, Holder::Me) => observed(view, mine(view)),
         (_, Holder::Nobody) => Step::Rest,
-        (_, Holder::Peer(standing)) => others(view, standing),
-        (_, Holder::Foreign(standing)) => match foreign_end(view) {
-            Some(reason) if standing == OwnerStanding::Live => Step::RetireLost(reason),
-            _ => others(view, standing),
-        },
+        (_, Holder::Peer(standing)) if standing != OwnerStanding::Absent => others(view, standing),
+        // Its owner may not look, so whoever sees the pod's end says so. Without a Lease nobody
+        // can tell what kind of program the owner was.
+        (_, Holder::Peer(standing) | Holder::Foreign(standing)) => {
+            foreign_end(view).map_or_else(|| others(view, standing), Step::RetireLost)
+        }
     }
 }
 
 fn pending(view: &View<'_>) -> Step {
     match (view.turn, view.worker.is_deleting(), view.finalizer) {
         (Turn::Others, ..) | (Turn::Mine, true, Finalizer::Off) => Step::Rest,
-        (Turn::Mine, true, Finalizer::On) => Step::Finish,
+        (Turn::Mine, true, Finalizer::On) => removing(view),
         (Turn::Mine, false, Finalizer::Off) => Step::AddFinalizer,
         (Turn::Mine, false, Finalizer::On) => Step::AdoptNew,
     }
@@ -167,6 +183,16 @@ fn mine(view: &View<'_>) -> Step {
     }
 }
 
+/// Where there is nothing else to do, a change of the spec is acknowledged: tools wait for
+/// `observedGeneration` before they believe a condition.
+fn observed(view: &View<'_>, step: Step) -> Step {
+    let idle = matches!(step, Step::Rest | Step::Wait(_));
+    if idle && view.worker.status.observed_generation != Some(view.worker.generation) {
+        return Step::Note(Note::default());
+    }
+    step
+}
+
 fn spawning(view: &View<'_>) -> Step {
     let status = &view.worker.status;
     if view.worker.is_deleting() {
@@ -176,12 +202,13 @@ fn spawning(view: &View<'_>) -> Step {
         return Step::Drain(Reason::SecretLost);
     }
     let overdue = remaining(view, view.worker.spec.startup_timeout).is_none();
-    match view.pod {
-        Some(pod) if pod.is_ours() => starting(view, pod),
+    match view.pod.filter(|pod| pod.is_ours() && is_recorded(view, pod)) {
+        Some(pod) => starting(view, pod),
+        // A worker has one pod in its life; a namesake is no second one.
         None if status.pod.is_some() => Step::Abandon(Reason::PodGone),
-        _ if overdue => Step::Abandon(why_not_started(view)),
-        _ if view.secret == SecretStanding::NotMade => Step::MakeSecret,
-        _ => Step::MakePod,
+        None if overdue => Step::Abandon(why_not_started(view)),
+        None if view.secret == SecretStanding::NotMade => Step::MakeSecret,
+        None => Step::MakePod,
     }
 }
 
@@ -198,7 +225,7 @@ fn starting(view: &View<'_>, pod: &PodSeen) -> Step {
     }
     if pod.serves() {
         if view.health == Health::Healthy {
-            return Step::Ready(Note { pod: pod_ref(view, pod), ..Note::default() });
+            return Step::Ready(Note { pod: Some(pod_ref(view, pod)), ..Note::default() });
         }
         return match remaining(view, view.worker.spec.startup_timeout) {
             Some(_) => Step::Probe,
@@ -216,7 +243,11 @@ fn starting(view: &View<'_>, pod: &PodSeen) -> Step {
 
 /// The pod that was made, and the secret that it mounts.
 fn first_sight(view: &View<'_>, pod: &PodSeen) -> Note {
-    Note { pod: pod_ref(view, pod), secret_name: Some(secret_name(view.worker)), ..Note::default() }
+    Note {
+        pod: Some(pod_ref(view, pod)),
+        secret_name: Some(secret_name(view.worker)),
+        ..Note::default()
+    }
 }
 
 /// What a worker's secret is called.
@@ -224,9 +255,9 @@ pub fn secret_name(worker: &Worker) -> String {
     format!("{}-rpc", worker.key.name)
 }
 
-fn pod_ref(view: &View<'_>, pod: &PodSeen) -> Option<PodRef> {
+fn pod_ref(view: &View<'_>, pod: &PodSeen) -> PodRef {
     let name = view.worker.key.name.clone();
-    Some(PodRef { name, uid: pod.uid.clone(), ip: pod.ip.clone() })
+    PodRef { name, uid: pod.uid.clone(), ip: pod.ip.clone() }
 }
 
 /// The condition that says what is in the way of a pod, unless the status says so already.
@@ -243,15 +274,22 @@ pub fn blocked_note_of(worker: &Worker, trouble: &Trouble, now: Timestamp) -> Op
         trouble.message.clone(),
         now,
     );
-    let known = conditions::find(&worker.status.conditions, ConditionType::PodBlocked)
-        .is_some_and(|old| old.says_the_same(&condition));
-    (!known).then(|| Note { conditions: vec![condition], ..Note::default() })
+    note_once(worker, condition)
+}
+
+/// A note of this condition, unless the status says the same already.
+pub fn note_once(worker: &Worker, condition: Condition) -> Option<Note> {
+    let mut known = worker.status.conditions.iter();
+    let news = !known.any(|old| old.says_the_same(&condition));
+    news.then(|| Note { conditions: vec![condition], ..Note::default() })
 }
 
 fn why_not_started(view: &View<'_>) -> Reason {
     let seen = view.pod.and_then(PodSeen::blocked).map(|trouble| trouble.reason);
     let noted = || {
-        conditions::find(&view.worker.status.conditions, ConditionType::PodBlocked)
+        [ConditionType::PodBlocked, ConditionType::NameConflict]
+            .into_iter()
+            .find_map(|kind| conditions::find(&view.worker.status.conditions, kind))
             .and_then(|condition| condition.reason.parse().ok())
     };
     seen.or_else(noted).unwrap_or(Reason::StartupTimeout)
@@ -274,7 +312,10 @@ fn must_end(view: &View<'_>) -> Option<Step> {
             }
         }
     }
-    (view.secret == SecretStanding::Vanished).then_some(Step::Drain(Reason::SecretLost))
+    if view.secret == SecretStanding::Vanished {
+        return Some(Step::Drain(Reason::SecretLost));
+    }
+    (view.node == NodeStanding::Cordoned).then_some(Step::Drain(Reason::NodeCordoned))
 }
 
 fn is_recorded(view: &View<'_>, pod: &PodSeen) -> bool {
@@ -290,12 +331,10 @@ fn serving(view: &View<'_>) -> Step {
             None => Step::Rest,
         },
         WorkerState::Reserved if bound => Step::Activate,
-        WorkerState::Activating if bound => {
-            match remaining(view, worker.spec.activation_timeout) {
-                Some(_) => Step::FinishActivation,
-                None => Step::Abandon(Reason::ActivationTimeout),
-            }
-        }
+        WorkerState::Activating if bound => match remaining(view, worker.spec.activation_timeout) {
+            Some(_) => Step::FinishActivation,
+            None => Step::Abandon(Reason::ActivationTimeout),
+        },
         _ => Step::Rest,
     }
 }
@@ -303,10 +342,46 @@ fn serving(view: &View<'_>) -> Step {
 fn draining(view: &View<'_>) -> Step {
     match view.pod.filter(|pod| pod.is_ours()) {
         None => Step::RetireDrained,
-        Some(pod) if pod.stop.is_none() => Step::StopPod(view.worker.spec.drain_timeout),
-        // The watch tells when it is gone.
-        Some(_) => Step::Rest,
+        Some(pod) => stopping(view, pod),
     }
+}
+
+/// How long a kubelet may take beyond a pod's grace before its node counts as silent.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// A pod that must go. The watch tells when it is gone; only for a node that does not answer is
+/// there more to do.
+fn stopping(view: &View<'_>, pod: &PodSeen) -> Step {
+    let Some(stop) = &pod.stop else { return Step::StopPod(view.worker.spec.drain_timeout) };
+    if view.node == NodeStanding::Gone {
+        return Step::ForcePod;
+    }
+    let late = elapsed(stop.by, view.now);
+    if late < SILENCE {
+        let left = SILENCE.saturating_sub(late) + elapsed(view.now, stop.by);
+        return Step::Wait(left);
+    }
+    silent_node_note(view, pod).map_or(Step::Rest, Step::Note)
+}
+
+/// The condition that says why a pod is not gone yet, unless the status says so already. While
+/// its Node object is there, its process may run on, so its object is left alone.
+fn silent_node_note(view: &View<'_>, pod: &PodSeen) -> Option<Note> {
+    if view.holder != Holder::Me || view.worker.status.state.is_terminal() {
+        return None;
+    }
+    let node = pod.node.as_deref().unwrap_or("none");
+    let condition = Condition::new(
+        ConditionType::NodeUnreachable,
+        ConditionStatus::True,
+        "PodNotGone",
+        format!(
+            "its pod was told to stop, and node {node} does not say that it has; delete the Node \
+             or taint it node.kubernetes.io/out-of-service if it is gone for good"
+        ),
+        view.now,
+    );
+    note_once(view.worker, condition)
 }
 
 /// Retired or lost. Its owner cleans up if it is a live controller; else whoever's turn it is.
@@ -319,13 +394,20 @@ fn over(view: &View<'_>) -> Step {
     if !responsible {
         return Step::Rest;
     }
+    match view.finalizer {
+        Finalizer::On if view.worker.is_deleting() => removing(view),
+        _ if view.pod.is_some_and(PodSeen::is_ours) => removing(view),
+        _ if view.secret == SecretStanding::There => Step::Finish,
+        _ if view.worker.is_deleting() => Step::Rest,
+        _ => finished(view),
+    }
+}
+
+/// First its pod, then its secrets and the finalizer.
+fn removing(view: &View<'_>) -> Step {
     match view.pod.filter(|pod| pod.is_ours()) {
-        Some(pod) if pod.stop.is_none() => Step::StopPod(view.worker.spec.drain_timeout),
-        Some(_) => Step::Rest,
-        None if view.worker.is_deleting() && view.finalizer == Finalizer::On => Step::Finish,
-        None if view.worker.is_deleting() => Step::Rest,
-        None if view.secret == SecretStanding::There => Step::Finish,
-        None => finished(view),
+        Some(pod) => stopping(view, pod),
+        None => Step::Finish,
     }
 }
 
@@ -375,7 +457,16 @@ fn foreign_end(view: &View<'_>) -> Option<Reason> {
 
 /// What is left of a time-out that began with the state; `None` when it is over.
 fn remaining(view: &View<'_>, limit: Duration) -> Option<Duration> {
-    let since = view.worker.status.state_since.unwrap_or(view.now);
-    let left = limit.saturating_sub(elapsed(since, view.now));
+    left_of(view.worker, limit, view.now)
+}
+
+/// What is left of the time for the start; `None` when it is over.
+pub fn startup_left(worker: &Worker, now: Timestamp) -> Option<Duration> {
+    left_of(worker, worker.spec.startup_timeout, now)
+}
+
+fn left_of(worker: &Worker, limit: Duration, now: Timestamp) -> Option<Duration> {
+    let since = worker.status.state_since.unwrap_or(now);
+    let left = limit.saturating_sub(elapsed(since, now));
     (!left.is_zero()).then_some(left)
 }

@@ -68,12 +68,7 @@ fn plan(server: &Server) -> Vec<Plan> {
             .or_else(|| as_dependent(server, object, dependents_of(object, &dependents)));
         if let Some(step) = step {
             let (collection, key) = (Arc::clone(collection), key.clone());
-            plans.push(Plan {
-                collection,
-                key,
-                seen: Arc::clone(object),
-                step,
-            });
+            plans.push(Plan { collection, key, seen: Arc::clone(object), step });
         }
     }
     plans
@@ -100,9 +95,7 @@ fn as_owner(object: &Value, dependents: &BTreeMap<String, Vec<Arc<Value>>>) -> O
     let uid = meta::text(object, "uid")?;
     let blocks = |dependent: &Arc<Value>| {
         let owners = meta::owners(dependent);
-        owners
-            .iter()
-            .any(|o| o["uid"] == uid && o["blockOwnerDeletion"] == true)
+        owners.iter().any(|o| o["uid"] == uid && o["blockOwnerDeletion"] == true)
     };
     let waits = finalizers.iter().any(|f| f == FOREGROUND);
     (waits && !own.iter().any(blocks)).then_some(Step::Finish(FOREGROUND))
@@ -157,11 +150,7 @@ fn find(server: &Server, object: &Value, owner: &Value) -> Option<Arc<Value>> {
     let Some(kind) = server.kinds.named(text("apiVersion"), text("kind")) else {
         return Some(Arc::new(json!({})));
     };
-    let home = if kind.namespaced {
-        meta::text(object, "namespace").unwrap_or("")
-    } else {
-        ""
-    };
+    let home = if kind.namespaced { meta::text(object, "namespace").unwrap_or("") } else { "" };
     let key = (home.to_owned(), text("name").to_owned());
     let found = Store::get(&server.store, &kind.qualified(), &key)?;
     (meta::text(&found.object, "uid") == Some(text("uid"))).then(|| Arc::clone(&found.object))

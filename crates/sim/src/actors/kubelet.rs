@@ -44,10 +44,7 @@ impl Life {
     ];
 
     fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, life)| *life)
+        Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, life)| *life)
     }
 }
 
@@ -114,10 +111,7 @@ impl Kubelets {
             known: BTreeMap::new(),
             addresses: 0,
         };
-        Self {
-            core,
-            shared: Arc::new(Mutex::new(shared)),
-        }
+        Self { core, shared: Arc::new(Mutex::new(shared)) }
     }
 
     /// Changes how lives go, for pods from now on.
@@ -138,8 +132,7 @@ impl Kubelets {
     /// The containers of a running pod die.
     pub fn fail(&self, namespace: &str, name: &str) {
         let key = (namespace.to_owned(), name.to_owned());
-        self.core
-            .step(|server| change_status(server, &key, None, failed));
+        self.core.step(|server| change_status(server, &key, None, failed));
     }
 
     pub(crate) async fn run(self) {
@@ -194,17 +187,11 @@ impl Kubelets {
     }
 
     fn deal(&self, key: &Key) -> (Lives, Life) {
-        let pod = self
-            .core
-            .step(|server| server.store.get("pods", key).cloned());
+        let pod = self.core.step(|server| server.store.get("pods", key).cloned());
         let mut shared = self.lock();
         let Shared { chance, lives, .. } = &mut *shared;
         let hard = chance.strikes(lives.hard) && !lives.menu.is_empty();
-        let dealt = if hard {
-            lives.menu[chance.index(lives.menu.len())]
-        } else {
-            Life::Good
-        };
+        let dealt = if hard { lives.menu[chance.index(lives.menu.len())] } else { Life::Good };
         let annotation = pod.and_then(|pod| {
             let path = format!("/metadata/annotations/{}", LIFE.replace('/', "~1"));
             Life::parse(pod.object.pointer(&path)?.as_str()?)
@@ -240,11 +227,7 @@ impl Kubelets {
         let address = {
             let mut shared = self.lock();
             shared.addresses += 1;
-            format!(
-                "10.0.{}.{}",
-                shared.addresses / 250,
-                shared.addresses % 250 + 1
-            )
+            format!("10.0.{}.{}", shared.addresses / 250, shared.addresses % 250 + 1)
         };
         self.core.step(|server| {
             let now = server.clock.stamp();
@@ -280,20 +263,13 @@ impl Kubelets {
         let grace = meta::number(&pod, "deletionGracePeriodSeconds").unwrap_or(0);
         let grace = Duration::from_secs(u64::try_from(grace).unwrap_or(0));
         let wish = self.lock().chance.between(lives.stop);
-        let time = if life == Life::Stubborn {
-            grace
-        } else {
-            wish.min(grace)
-        };
+        let time = if life == Life::Stubborn { grace } else { wish.min(grace) };
         tokio::time::sleep(time).await;
         let Some(target) = target(&self.core, "pods", key, KUBELET) else {
             return;
         };
-        let options = DeleteOptions {
-            uid: Some(uid.to_owned()),
-            grace: Some(0),
-            ..DeleteOptions::default()
-        };
+        let options =
+            DeleteOptions { uid: Some(uid.to_owned()), grace: Some(0), ..DeleteOptions::default() };
         // A refusal means that it is gone: somebody forced it.
         drop(self.core.step(|server| server.delete(&target, &options)));
     }
@@ -304,10 +280,7 @@ impl Kubelets {
     }
 
     fn is_silent(&self, pod: &Value) -> bool {
-        let node = pod
-            .pointer("/spec/nodeName")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let node = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
         self.lock().silent.contains(node)
     }
 
@@ -347,10 +320,7 @@ fn change(
         return false;
     }
     edit(&mut pod);
-    let stamp = crate::store::Stamp {
-        by: by.into(),
-        at: server.clock.now(),
-    };
+    let stamp = crate::store::Stamp { by: by.into(), at: server.clock.now() };
     server.store.put("pods", key.clone(), pod, false, stamp);
     true
 }
@@ -405,16 +375,11 @@ fn failed(pod: &mut Value) {
     status.insert("reason".into(), "Error".into());
     let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
     for condition in conditions.into_iter().flatten() {
-        if matches!(
-            condition["type"].as_str(),
-            Some("Ready" | "ContainersReady")
-        ) {
+        if matches!(condition["type"].as_str(), Some("Ready" | "ContainersReady")) {
             condition["status"] = "False".into();
         }
     }
-    let containers = status
-        .get_mut("containerStatuses")
-        .and_then(Value::as_array_mut);
+    let containers = status.get_mut("containerStatuses").and_then(Value::as_array_mut);
     for container in containers.into_iter().flatten() {
         container["ready"] = false.into();
         container["state"] = json!({ "terminated": { "exitCode": 1, "reason": "Error" } });

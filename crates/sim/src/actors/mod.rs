@@ -20,9 +20,5 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mi
 fn target(core: &Core, collection: &str, key: &Key, by: &str) -> Option<Target> {
     let (plural, group) = collection.split_once('.').unwrap_or((collection, ""));
     let kind: Option<Arc<Kind>> = core.step(|server| server.kinds.get(group, plural).cloned());
-    Some(Target {
-        kind: kind?,
-        key: key.clone(),
-        by: by.into(),
-    })
+    Some(Target { kind: kind?, key: key.clone(), by: by.into() })
 }

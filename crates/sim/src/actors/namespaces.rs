@@ -38,9 +38,7 @@ pub async fn run(core: Arc<Core>, mut chance: Chance) {
 /// The namespaces that are being deleted.
 fn going(server: &Server) -> Vec<String> {
     let all = server.store.list("namespaces", None);
-    let going = all
-        .into_iter()
-        .filter(|(_, namespace)| meta::is_deleting(namespace));
+    let going = all.into_iter().filter(|(_, namespace)| meta::is_deleting(namespace));
     going.map(|((_, name), _)| name).collect()
 }
 
@@ -48,28 +46,17 @@ fn going(server: &Server) -> Vec<String> {
 fn content(server: &Server, namespace: &str) -> Vec<(Arc<str>, Key)> {
     let inside = server.store.iter().filter(|(_, key, _)| key.0 == namespace);
     let mut all: Vec<_> = inside.collect();
-    if all
-        .iter()
-        .any(|(collection, _, _)| &***collection == "pods")
-    {
+    if all.iter().any(|(collection, _, _)| &***collection == "pods") {
         all.retain(|(collection, _, _)| &***collection == "pods");
     }
-    let todo = all
-        .into_iter()
-        .filter(|(_, _, object)| !meta::is_deleting(object));
-    todo.map(|(collection, key, _)| (Arc::clone(collection), key.clone()))
-        .collect()
+    let todo = all.into_iter().filter(|(_, _, object)| !meta::is_deleting(object));
+    todo.map(|(collection, key, _)| (Arc::clone(collection), key.clone())).collect()
 }
 
 /// Removes an empty namespace.
 fn finish(server: &mut Server, namespace: &str) {
     if server.store.iter().all(|(_, key, _)| key.0 != namespace) {
-        let stamp = Stamp {
-            by: NAME.into(),
-            at: server.clock.now(),
-        };
-        server
-            .store
-            .remove("namespaces", &(String::new(), namespace.to_owned()), stamp);
+        let stamp = Stamp { by: NAME.into(), at: server.clock.now() };
+        server.store.remove("namespaces", &(String::new(), namespace.to_owned()), stamp);
     }
 }

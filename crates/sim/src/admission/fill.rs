@@ -12,10 +12,8 @@ pub fn root(node: &Node, object: &mut Value) {
     let Value::Object(fields) = object else {
         return;
     };
-    let kept: Vec<(&str, Value)> = OWN
-        .iter()
-        .filter_map(|name| Some((*name, fields.remove(*name)?)))
-        .collect();
+    let kept: Vec<(&str, Value)> =
+        OWN.iter().filter_map(|name| Some((*name, fields.remove(*name)?))).collect();
     value(node, object);
     let Value::Object(fields) = object else {
         return;
@@ -23,10 +21,7 @@ pub fn root(node: &Node, object: &mut Value) {
     for name in OWN {
         fields.remove(name);
     }
-    fields.extend(
-        kept.into_iter()
-            .map(|(name, value)| (name.to_owned(), value)),
-    );
+    fields.extend(kept.into_iter().map(|(name, value)| (name.to_owned(), value)));
 }
 
 /// One value.

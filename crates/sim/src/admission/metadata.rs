@@ -48,9 +48,7 @@ static LABEL_NAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 fn matches(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
-    pattern
-        .as_ref()
-        .is_some_and(|pattern| pattern.is_match(text))
+    pattern.as_ref().is_some_and(|pattern| pattern.is_match(text))
 }
 
 /// Drops what the server does not know, and empty values.
@@ -79,12 +77,7 @@ pub fn reset(object: &mut Value) {
 
 /// Fills in what a client may leave out of a replacement, and what is not the client's.
 pub fn inherit(new: &mut Value, old: &Value) {
-    for field in [
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-    ] {
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         let missing = new["metadata"].get(field).is_none();
         if let (true, Some(value)) = (missing, old["metadata"].get(field)) {
             meta::set(new, field, value.clone());
@@ -102,12 +95,12 @@ pub fn check(object: &Value) -> Vec<Cause> {
     let name = meta::text(object, "name").unwrap_or_default();
     if name.len() > 253 || !matches(&SUBDOMAIN, name) {
         let why = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
-                   characters, '-' or '.', and must start and end with an alphanumeric character";
+                   characters, '-' or '.', and must start and end with an alphanumeric character \
+                   (e.g. 'example.com', regex used for validation is \
+                   '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
         causes.push(Cause::invalid("metadata.name", &name.into(), why));
     }
-    let labels = object
-        .pointer("/metadata/labels")
-        .and_then(Value::as_object);
+    let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
     for (key, value) in labels.into_iter().flatten() {
         if !matches(&LABEL_NAME, key) {
             let why = "name part must consist of alphanumeric characters, '-', '_' or '.'";
@@ -116,18 +109,16 @@ pub fn check(object: &Value) -> Vec<Cause> {
         let text = value.as_str().unwrap_or_default();
         if text.len() > 63 || !matches(&LABEL_VALUE, text) {
             let why = "a valid label must be an empty string or consist of alphanumeric \
-                       characters, '-', '_' or '.', and at most 63 of them";
+                       characters, '-', '_' or '.', and must start and end with an alphanumeric \
+                       character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
+                       validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
             causes.push(Cause::invalid("metadata.labels", value, why));
         }
     }
     for finalizer in meta::finalizers(object) {
         if !matches(&LABEL_NAME, &finalizer) {
             let why = "name part must consist of alphanumeric characters, '-', '_' or '.'";
-            causes.push(Cause::invalid(
-                "metadata.finalizers",
-                &json!(finalizer),
-                why,
-            ));
+            causes.push(Cause::invalid("metadata.finalizers", &json!(finalizer), why));
         }
     }
     causes.extend(check_owners(object));
@@ -145,18 +136,9 @@ fn check_owners(object: &Value) -> Vec<Cause> {
             }
         }
     }
-    if owners
-        .iter()
-        .filter(|owner| owner["controller"] == true)
-        .count()
-        > 1
-    {
+    if owners.iter().filter(|owner| owner["controller"] == true).count() > 1 {
         let why = "Only one reference can have Controller set to true.";
-        causes.push(Cause::invalid(
-            "metadata.ownerReferences",
-            &json!(owners),
-            why,
-        ));
+        causes.push(Cause::invalid("metadata.ownerReferences", &json!(owners), why));
     }
     causes
 }
@@ -175,24 +157,19 @@ pub fn check_change(new: &Value, old: &Value) -> Vec<Cause> {
         let (now, before) = (new["metadata"].get(field), old["metadata"].get(field));
         if now != before {
             let shown = now.unwrap_or(&Value::Null);
-            causes.push(Cause::invalid(
-                format!("metadata.{field}"),
-                shown,
-                "field is immutable",
-            ));
+            causes.push(Cause::invalid(format!("metadata.{field}"), shown, "field is immutable"));
         }
     }
     if meta::is_deleting(old) {
         let before = meta::finalizers(old);
-        let added: Vec<String> = meta::finalizers(new)
-            .into_iter()
-            .filter(|f| !before.contains(f))
-            .collect();
+        let added: Vec<String> =
+            meta::finalizers(new).into_iter().filter(|f| !before.contains(f)).collect();
         if !added.is_empty() {
+            let quoted: Vec<String> = added.iter().map(|f| format!("{f:?}")).collect();
             let why = format!(
                 "no new finalizers can be added if the object is being deleted, found new \
-                 finalizers {}",
-                json!(added)
+                 finalizers []string{{{}}}",
+                quoted.join(", ")
             );
             causes.push(Cause::forbidden("metadata.finalizers", &why));
         }

@@ -25,10 +25,7 @@ impl CustomSchema {
     /// Takes an `openAPIV3Schema`.
     pub fn new(schema: Value) -> Self {
         let root = Node::new(&schema);
-        Self {
-            root,
-            rules: Rules::new(schema),
-        }
+        Self { root, rules: Rules::new(schema) }
     }
 
     /// Drops unknown fields and fills in defaults.
@@ -52,11 +49,7 @@ impl CustomSchema {
                 let why = "some validation rules were not checked because the object was invalid; \
                            correct the existing errors to complete validation";
                 let message = format!("Invalid value: null: {why}");
-                causes.push(Cause {
-                    field: "<nil>".into(),
-                    reason: "FieldValueInvalid",
-                    message,
-                });
+                causes.push(Cause { field: "<nil>".into(), reason: "FieldValueInvalid", message });
             }
         } else {
             causes.extend(self.rules.check(new, old));

@@ -7,10 +7,7 @@ use serde_json::Value;
 
 /// One node of a schema.
 #[derive(Debug, Default)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "the schema has these switches"
-)]
+#[allow(clippy::struct_excessive_bools, reason = "the schema has these switches")]
 pub struct Node {
     /// `object`, `string`, …; empty where any is fine.
     pub kind: String,
@@ -61,10 +58,7 @@ pub struct Limits<T> {
 
 impl<T> Default for Limits<T> {
     fn default() -> Self {
-        Self {
-            least: None,
-            most: None,
-        }
+        Self { least: None, most: None }
     }
 }
 
@@ -72,12 +66,7 @@ impl Node {
     /// Parses a schema.
     pub fn new(schema: &Value) -> Self {
         let text = |key: &str| schema[key].as_str().unwrap_or_default().to_owned();
-        let sub = |key: &str| {
-            schema
-                .get(key)
-                .filter(|sub| sub.is_object())
-                .map(Self::boxed)
-        };
+        let sub = |key: &str| schema.get(key).filter(|sub| sub.is_object()).map(Self::boxed);
         let list_type = text("x-kubernetes-list-type");
         Self {
             kind: text("type"),
@@ -91,13 +80,8 @@ impl Node {
             default: schema.get("default").cloned(),
             values: schema["enum"].as_array().cloned().unwrap_or_default(),
             format: text("format"),
-            pattern: schema["pattern"]
-                .as_str()
-                .and_then(|pattern| Regex::new(pattern).ok()),
-            range: Limits {
-                least: schema["minimum"].as_f64(),
-                most: schema["maximum"].as_f64(),
-            },
+            pattern: schema["pattern"].as_str().and_then(|pattern| Regex::new(pattern).ok()),
+            range: Limits { least: schema["minimum"].as_f64(), most: schema["maximum"].as_f64() },
             length: limits(schema, "minLength", "maxLength"),
             count: limits(schema, "minItems", "maxItems"),
             entries: limits(schema, "minProperties", "maxProperties"),
@@ -117,21 +101,14 @@ impl Node {
 
 fn fields(properties: &Value) -> BTreeMap<String, Node> {
     let fields = properties.as_object().into_iter().flatten();
-    fields
-        .map(|(name, schema)| (name.clone(), Node::new(schema)))
-        .collect()
+    fields.map(|(name, schema)| (name.clone(), Node::new(schema))).collect()
 }
 
 fn texts(list: &Value) -> Vec<String> {
     let texts = list.as_array().into_iter().flatten();
-    texts
-        .filter_map(|text| text.as_str().map(str::to_owned))
-        .collect()
+    texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
 fn limits(schema: &Value, least: &str, most: &str) -> Limits<u64> {
-    Limits {
-        least: schema[least].as_u64(),
-        most: schema[most].as_u64(),
-    }
+    Limits { least: schema[least].as_u64(), most: schema[most].as_u64() }
 }

@@ -18,10 +18,8 @@ impl Rules {
     pub fn new(mut schema: Value) -> Self {
         let empty = !has_rules(&schema);
         drop_defaults(&mut schema);
-        Self {
-            compiled: compile_schema(&schema),
-            empty,
-        }
+        spell_optionals(&mut schema);
+        Self { compiled: compile_schema(&schema), empty }
     }
 
     /// There are none.
@@ -38,10 +36,7 @@ impl Rules {
             static VALIDATOR: Validator = Validator::new();
         }
         let verdict = VALIDATOR.with(|v| v.validate_compiled(&self.compiled, new, old));
-        let broken = verdict
-            .err()
-            .map(ValidationErrors::into_vec)
-            .unwrap_or_default();
+        let broken = verdict.err().map(ValidationErrors::into_vec).unwrap_or_default();
         let mut causes: Vec<Cause> = broken.iter().map(cause).collect();
         causes.sort();
         causes
@@ -61,6 +56,24 @@ fn drop_defaults(schema: &mut Value) {
     }
 }
 
+/// Where a rule takes `oldSelf` as an optional, kube's CEL gives it the plain value, or null.
+fn spell_optionals(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("optionalOldSelf") == Some(&Value::Bool(true))
+                && let Some(Value::String(rule)) = fields.get_mut("rule")
+            {
+                *rule = rule
+                    .replace("oldSelf.hasValue()", "(oldSelf != null)")
+                    .replace("oldSelf.value()", "oldSelf");
+            }
+            fields.values_mut().for_each(spell_optionals);
+        }
+        Value::Array(items) => items.iter_mut().for_each(spell_optionals),
+        _ => {}
+    }
+}
+
 fn has_rules(schema: &Value) -> bool {
     match schema {
         Value::Object(fields) => {
@@ -72,11 +85,7 @@ fn has_rules(schema: &Value) -> bool {
 }
 
 fn cause(error: &ValidationError) -> Cause {
-    let field = if error.field_path.is_empty() {
-        "<nil>"
-    } else {
-        &error.field_path
-    };
+    let field = if error.field_path.is_empty() { "<nil>" } else { &error.field_path };
     let reason = match error.reason.as_deref() {
         Some("FieldValueForbidden") => "FieldValueForbidden",
         Some("FieldValueRequired") => "FieldValueRequired",
@@ -93,9 +102,5 @@ fn cause(error: &ValidationError) -> Cause {
         // A rule that cannot be evaluated refuses the object, here as there.
         _ => format!("{what}{} (rule {:?})", error.message, error.rule),
     };
-    Cause {
-        field: field.to_owned(),
-        reason,
-        message,
-    }
+    Cause { field: field.to_owned(), reason, message }
 }

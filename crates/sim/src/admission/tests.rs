@@ -7,6 +7,8 @@ fn schema() -> CustomSchema {
         "type": "object",
         "required": ["spec"],
         "x-kubernetes-validations": [
+            { "rule": "oldSelf.hasValue() || !has(self.spec.name) || self.spec.name != 'no'",
+              "message": "not no at creation", "optionalOldSelf": true },
             { "rule": "!has(oldSelf.status) || has(self.status)", "message": "status stays" },
             { "rule": "!has(oldSelf.status) || self.status.n >= oldSelf.status.n",
               "message": "n never falls" }
@@ -45,10 +47,7 @@ fn schema() -> CustomSchema {
 
 fn causes(new: &Value, old: Option<&Value>) -> Vec<String> {
     let causes = schema().check(new, old);
-    causes
-        .iter()
-        .map(|cause| format!("{}: {}", cause.field, cause.message))
-        .collect()
+    causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
 }
 
 #[test]
@@ -67,10 +66,7 @@ fn unknown_fields_go_and_defaults_come() {
             "status": { "state": "Pending", "n": 0 }
         })
     );
-    assert_eq!(
-        schema().default_status(),
-        Some(json!({ "state": "Pending", "n": 0 }))
-    );
+    assert_eq!(schema().default_status(), Some(json!({ "state": "Pending", "n": 0 })));
 }
 
 #[test]
@@ -122,15 +118,13 @@ fn rules_see_the_old_object() {
     let object = |n: i64| json!({ "spec": { "port": 1 }, "status": { "state": "X", "n": n } });
     assert!(causes(&object(1), None).is_empty());
     assert!(causes(&object(2), Some(&object(1))).is_empty());
-    assert_eq!(
-        causes(&object(0), Some(&object(1))),
-        ["<nil>: Invalid value: n never falls"]
-    );
+    assert_eq!(causes(&object(0), Some(&object(1))), ["<nil>: Invalid value: n never falls"]);
+    let named = json!({ "spec": { "port": 1, "name": "no" } });
+    assert_eq!(causes(&named, None), ["<nil>: Invalid value: not no at creation"]);
+    assert!(causes(&named, Some(&named)).is_empty());
     let bare = json!({ "spec": { "port": 1 } });
     assert!(
         causes(&bare, Some(&object(1)))[0].contains("no such key")
-            || causes(&bare, Some(&object(1)))
-                .iter()
-                .any(|cause| cause.contains("status stays"))
+            || causes(&bare, Some(&object(1))).iter().any(|cause| cause.contains("status stays"))
     );
 }

@@ -28,23 +28,11 @@ pub fn ours() -> Vec<Value> {
 
 /// Makes a kind of a CRD.
 pub fn kind(crd: &Value) -> Result<Kind, NoSuchSchema> {
-    let text = |pointer: &str| {
-        crd.pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let none = || NoSuchSchema(text("/metadata/name").to_owned());
-    let versions = crd
-        .pointer("/spec/versions")
-        .and_then(Value::as_array)
-        .ok_or_else(none)?;
-    let version = versions
-        .iter()
-        .find(|version| version["served"] == true)
-        .ok_or_else(none)?;
-    let schema = version
-        .pointer("/schema/openAPIV3Schema")
-        .ok_or_else(none)?;
+    let versions = crd.pointer("/spec/versions").and_then(Value::as_array).ok_or_else(none)?;
+    let version = versions.iter().find(|version| version["served"] == true).ok_or_else(none)?;
+    let schema = version.pointer("/schema/openAPIV3Schema").ok_or_else(none)?;
     Ok(Kind {
         group: text("/spec/group").to_owned(),
         version: version["name"].as_str().unwrap_or_default().to_owned(),
@@ -56,6 +44,7 @@ pub fn kind(crd: &Value) -> Result<Kind, NoSuchSchema> {
             generation: true,
             ..Rules::default()
         },
+        retype: None,
         selectable: selectable(version),
         schema: Some(CustomSchema::new(schema.clone())),
     })
@@ -65,7 +54,5 @@ pub fn kind(crd: &Value) -> Result<Kind, NoSuchSchema> {
 fn selectable(version: &Value) -> Vec<String> {
     let fields = version["selectableFields"].as_array().into_iter().flatten();
     let paths = fields.filter_map(|field| field["jsonPath"].as_str());
-    paths
-        .map(|path| path.trim_start_matches('.').to_owned())
-        .collect()
+    paths.map(|path| path.trim_start_matches('.').to_owned()).collect()
 }

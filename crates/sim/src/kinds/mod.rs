@@ -25,18 +25,21 @@ pub struct Kind {
     pub namespaced: bool,
     /// How the server treats it.
     pub rules: Rules,
+    /// Reads an object as its Rust type and writes it again: drops what the type does not know.
+    /// None for custom resources, whose schema does that.
+    pub retype: Option<Retype>,
     /// The fields beside name and namespace that field selectors may name.
     pub selectable: Vec<String>,
     /// The schema and the rules of a custom resource.
     pub schema: Option<CustomSchema>,
 }
 
+/// Reads an object as some type and writes it again.
+pub type Retype = fn(serde_json::Value) -> Result<serde_json::Value, serde_json::Error>;
+
 /// How the server treats a kind. The defaults are those of a custom resource without a status.
 #[derive(Debug, Clone, Copy, Default)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "they are what they are: independent switches"
-)]
+#[allow(clippy::struct_excessive_bools, reason = "they are what they are: independent switches")]
 pub struct Rules {
     /// A PUT of an object that is not there creates it.
     pub create_on_update: bool,
@@ -133,9 +136,7 @@ impl Kinds {
 
     /// The kind of an `apiVersion` and a `kind`, as owner references name it.
     pub fn named(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
-        self.all
-            .values()
-            .find(|k| k.kind == kind && k.api_version() == api_version)
+        self.all.values().find(|k| k.kind == kind && k.api_version() == api_version)
     }
 
     /// All of them.
@@ -144,8 +145,7 @@ impl Kinds {
     }
 
     fn insert(&mut self, kind: Kind) {
-        self.all
-            .insert((kind.group.clone(), kind.plural.clone()), Arc::new(kind));
+        self.all.insert((kind.group.clone(), kind.plural.clone()), Arc::new(kind));
     }
 }
 
@@ -160,9 +160,6 @@ mod tests {
         assert!(worker.is_custom() && worker.rules.status && worker.namespaced);
         assert_eq!(worker.qualified_kind(), "DuckWorker.duckworker.dev");
         assert!(kinds.named("v1", "Pod").is_some());
-        assert_eq!(
-            custom::ours().len(),
-            kinds.iter().filter(|kind| kind.is_custom()).count()
-        );
+        assert_eq!(custom::ours().len(), kinds.iter().filter(|kind| kind.is_custom()).count());
     }
 }

@@ -48,9 +48,7 @@ pub struct Store {
 impl Store {
     /// The newest revision.
     pub fn revision(&self) -> u64 {
-        self.history
-            .last()
-            .map_or(FIRST, |version| version.revision)
+        self.history.last().map_or(FIRST, |version| version.revision)
     }
 
     /// The revision up to which versions are forgotten for watches and pages.
@@ -87,10 +85,7 @@ impl Store {
             return self.list(collection, namespace);
         }
         let mut objects = BTreeMap::new();
-        let past = self
-            .history
-            .iter()
-            .take_while(|version| version.revision <= revision);
+        let past = self.history.iter().take_while(|version| version.revision <= revision);
         for version in past.filter(|version| &*version.collection == collection) {
             if namespace.is_some_and(|wanted| wanted != version.namespace) {
                 continue;
@@ -111,9 +106,7 @@ impl Store {
 
     /// The versions after a revision, oldest first.
     pub fn since(&self, revision: u64) -> &[Arc<Version>] {
-        let start = self
-            .history
-            .partition_point(|version| version.revision <= revision);
+        let start = self.history.partition_point(|version| version.revision <= revision);
         &self.history[start..]
     }
 
@@ -130,26 +123,12 @@ impl Store {
         meta::set(&mut object, "resourceVersion", revision.to_string());
         let object = Arc::new(object);
         let name = self.collection(collection);
-        let entry = Entry {
-            object: Arc::clone(&object),
-            undefaulted,
-        };
+        let entry = Entry { object: Arc::clone(&object), undefaulted };
         let entries = self.objects.entry(Arc::clone(&name)).or_default();
         let previous = entries.insert(key.clone(), entry).map(|entry| entry.object);
-        let change = if previous.is_some() {
-            Change::Updated
-        } else {
-            Change::Created
-        };
-        let version = Version::new(
-            revision,
-            name,
-            key,
-            change,
-            Arc::clone(&object),
-            previous,
-            stamp,
-        );
+        let change = if previous.is_some() { Change::Updated } else { Change::Created };
+        let version =
+            Version::new(revision, name, key, change, Arc::clone(&object), previous, stamp);
         self.history.push(Arc::new(version));
         object
     }
@@ -175,8 +154,6 @@ impl Store {
     }
 
     fn collection(&self, name: &str) -> Arc<str> {
-        self.objects
-            .get_key_value(name)
-            .map_or_else(|| name.into(), |(known, _)| Arc::clone(known))
+        self.objects.get_key_value(name).map_or_else(|| name.into(), |(known, _)| Arc::clone(known))
     }
 }

@@ -52,17 +52,7 @@ impl Version {
         previous: Option<Arc<Value>>,
         Stamp { by, at }: Stamp,
     ) -> Self {
-        Self {
-            revision,
-            collection,
-            namespace,
-            name,
-            change,
-            object,
-            previous,
-            by,
-            at,
-        }
+        Self { revision, collection, namespace, name, change, object, previous, by, at }
     }
 
     /// Namespace and name.

@@ -51,8 +51,8 @@ impl Server {
             return Err(Failure::invalid(kind, &name, causes));
         }
         let key = (namespace.clone(), name);
-        if self.store.get(&kind.qualified(), &key).is_some() {
-            return Err(Failure::already_exists(kind, &key.1));
+        if let Some(entry) = self.store.get(&kind.qualified(), &key) {
+            return Err(Failure::already_exists(kind, &key.1, meta::is_deleting(&entry.object)));
         }
         let default = kind.schema.as_ref().filter(|_| kind.rules.status);
         let default = default.and_then(CustomSchema::default_status);
@@ -61,9 +61,7 @@ impl Server {
             meta::map(&mut object).insert("status".to_owned(), status);
         }
         let stamp = self.stamp(&target.by);
-        Ok(self
-            .store
-            .put(&kind.qualified(), key, object, undefaulted, stamp))
+        Ok(self.store.put(&kind.qualified(), key, object, undefaulted, stamp))
     }
 
     /// The name of a new object, made up if it only has a beginning.

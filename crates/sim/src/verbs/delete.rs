@@ -32,16 +32,8 @@ pub struct DeleteOptions {
 
 impl DeleteOptions {
     fn parse(request: &Request) -> Result<Self, Failure> {
-        let body = if request.body.is_empty() {
-            json!({})
-        } else {
-            request.json()?
-        };
-        let text = |pointer: &str| {
-            body.pointer(pointer)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
+        let body = if request.body.is_empty() { json!({}) } else { request.json()? };
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let query = |name: &str| Some(request.param(name).to_owned()).filter(|p| !p.is_empty());
         Ok(Self {
             uid: text("/preconditions/uid"),
@@ -61,19 +53,15 @@ impl DeleteOptions {
                  The object might have been deleted and then recreated",
                 found("uid")
             );
-            return Err(Failure::conflict(kind, name, &why));
+            return Err(Failure::precondition(kind, name, &why));
         }
         let version = found("resourceVersion");
-        if let Some(wanted) = self
-            .resource_version
-            .as_deref()
-            .filter(|wanted| *wanted != version)
-        {
+        if let Some(wanted) = self.resource_version.as_deref().filter(|wanted| *wanted != version) {
             let why = format!(
                 "the ResourceVersion in the precondition ({wanted}) does not match the \
                  ResourceVersion in record ({version}). The object might have been modified"
             );
-            return Err(Failure::conflict(kind, name, &why));
+            return Err(Failure::precondition(kind, name, &why));
         }
         Ok(())
     }
@@ -127,15 +115,9 @@ impl Server {
         let (options, selection) = (DeleteOptions::parse(request)?, request.selection()?);
         let kind = &request.kind;
         let mut items = Vec::new();
-        for (key, object) in self
-            .store
-            .list(&kind.qualified(), request.namespace.as_deref())
-        {
+        for (key, object) in self.store.list(&kind.qualified(), request.namespace.as_deref()) {
             if selection.selects(&object) {
-                let target = Target {
-                    key,
-                    ..Self::target(request)
-                };
+                let target = Target { key, ..Self::target(request) };
                 self.delete(&target, &options)?;
                 items.push(object);
             }
@@ -156,11 +138,7 @@ impl Server {
         if kind.plural == "namespaces" {
             return Ok(Fate::Goes(self.end_namespace(target, &old)));
         }
-        let grace = if kind.rules.graceful {
-            grace(&old, options.grace)
-        } else {
-            Grace::Unknown
-        };
+        let grace = if kind.rules.graceful { grace(&old, options.grace) } else { Grace::Unknown };
         if matches!(grace, Grace::Pending) {
             return Ok(Fate::Goes(old));
         }
@@ -179,14 +157,13 @@ impl Server {
         let written = if new == *old {
             old
         } else {
-            self.store
-                .put(&collection, key.clone(), new, false, stamp.clone())
+            self.store.put(&collection, key.clone(), new, false, stamp.clone())
         };
         if !finalizers.is_empty() || remaining > 0 {
             return Ok(Fate::Goes(written));
         }
-        self.store.remove(&collection, key, stamp);
-        Ok(Fate::Gone(written))
+        let last = self.store.remove(&collection, key, stamp);
+        Ok(Fate::Gone(last.unwrap_or(written)))
     }
 
     /// A namespace is emptied first, by its controller.
@@ -198,8 +175,7 @@ impl Server {
         meta::set(&mut new, "deletionTimestamp", self.clock.stamp());
         meta::field(&mut new, "status").insert("phase".into(), "Terminating".into());
         let stamp = self.stamp(&target.by);
-        self.store
-            .put("namespaces", target.key.clone(), new, false, stamp)
+        self.store.put("namespaces", target.key.clone(), new, false, stamp)
     }
 }
 
@@ -214,13 +190,8 @@ fn grace(old: &Value, asked: Option<i64>) -> Grace {
     let at = |pointer: &str| old.pointer(pointer);
     let own = at("/spec/terminationGracePeriodSeconds").and_then(Value::as_i64);
     let period = asked.or(own).unwrap_or(30);
-    let bound = at("/spec/nodeName")
-        .and_then(Value::as_str)
-        .is_some_and(|node| !node.is_empty());
-    let over = matches!(
-        at("/status/phase").and_then(Value::as_str),
-        Some("Succeeded" | "Failed")
-    );
+    let bound = at("/spec/nodeName").and_then(Value::as_str).is_some_and(|node| !node.is_empty());
+    let over = matches!(at("/status/phase").and_then(Value::as_str), Some("Succeeded" | "Failed"));
     match period {
         _ if !bound || over => Grace::Set(0),
         period if period < 0 => Grace::Set(1),
@@ -235,12 +206,8 @@ fn set_deadline(new: &mut Value, old: &Value, seconds: i64, now: Timestamp) {
         count_deletion(new);
     }
     let grace = SignedDuration::from_secs(number_or_zero(old, "deletionGracePeriodSeconds"));
-    let start = before
-        .and_then(|deadline| deadline.checked_sub(grace).ok())
-        .unwrap_or(now);
-    let deadline = start
-        .checked_add(SignedDuration::from_secs(seconds))
-        .unwrap_or(now);
+    let start = before.and_then(|deadline| deadline.checked_sub(grace).ok()).unwrap_or(now);
+    let deadline = start.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
     meta::set(new, "deletionTimestamp", clock::stamp(deadline));
     meta::set(new, "deletionGracePeriodSeconds", seconds);
 }
@@ -272,10 +239,8 @@ fn propagate(finalizers: Vec<String>, policy: Option<&str>) -> Vec<String> {
     let Some(policy) = policy else {
         return finalizers;
     };
-    let mut kept: Vec<String> = finalizers
-        .into_iter()
-        .filter(|f| f != FOREGROUND && f != ORPHAN)
-        .collect();
+    let mut kept: Vec<String> =
+        finalizers.into_iter().filter(|f| f != FOREGROUND && f != ORPHAN).collect();
     match policy {
         "Orphan" => kept.push(ORPHAN.to_owned()),
         "Foreground" => kept.push(FOREGROUND.to_owned()),

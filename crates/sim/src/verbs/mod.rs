@@ -66,12 +66,7 @@ impl Server {
     /// An empty server.
     pub fn new(kinds: Arc<Kinds>, seed: u64) -> Self {
         let (store, clock) = (Store::default(), SimClock::start());
-        Self {
-            kinds,
-            store,
-            clock,
-            chance: Chance::new(seed, "server"),
-        }
+        Self { kinds, store, clock, chance: Chance::new(seed, "server") }
     }
 
     /// Answers a request.
@@ -99,19 +94,13 @@ impl Server {
     fn target(request: &Request) -> Target {
         Target {
             kind: Arc::clone(&request.kind),
-            key: (
-                request.namespace.clone().unwrap_or_default(),
-                request.name.clone(),
-            ),
+            key: (request.namespace.clone().unwrap_or_default(), request.name.clone()),
             by: Arc::clone(&request.user.name),
         }
     }
 
     fn stamp(&self, by: &Arc<str>) -> Stamp {
-        Stamp {
-            by: Arc::clone(by),
-            at: self.clock.now(),
-        }
+        Stamp { by: Arc::clone(by), at: self.clock.now() }
     }
 
     /// Reads the object of a body and holds it against the place that the request names.
@@ -123,6 +112,9 @@ impl Server {
         Self::same_type(kind, &object)?;
         meta::map(&mut object).insert("apiVersion".into(), kind.api_version().into());
         meta::map(&mut object).insert("kind".into(), kind.kind.clone().into());
+        if let Some(retype) = kind.retype {
+            object = retype(object).map_err(|error| Failure::bad_request(error.to_string()))?;
+        }
         crate::admission::metadata::tidy(&mut object);
         let home = request.namespace.as_deref();
         match meta::text(&object, "namespace") {
@@ -144,10 +136,7 @@ impl Server {
     }
 
     fn same_type(kind: &Kind, object: &Value) -> Result<(), Failure> {
-        let wanted = [
-            ("apiVersion", kind.api_version()),
-            ("kind", kind.kind.clone()),
-        ];
+        let wanted = [("apiVersion", kind.api_version()), ("kind", kind.kind.clone())];
         for (field, wanted) in wanted {
             match object.get(field).and_then(Value::as_str) {
                 Some(found) if found == wanted => {}

@@ -15,12 +15,11 @@ impl Server {
     pub(super) fn patch(&mut self, request: &Request) -> Result<Reply, Failure> {
         let target = Self::target(request);
         let kind = &target.kind;
-        let patch = Patch::parse(request)?;
         let Some(entry) = self.store.get(&kind.qualified(), &target.key) else {
             return Err(Failure::not_found(kind, &request.name));
         };
         let old = Arc::clone(&entry.object);
-        let patched = Self::decode(request, patch.apply(&old)?)?;
+        let patched = Self::decode(request, Patch::parse(request)?.apply(&old)?)?;
         if meta::text(&patched, "name") != Some(request.name.as_str()) {
             return Err(Failure::bad_request(format!(
                 "the name of the object does not match the name on the URL ({})",
@@ -49,9 +48,7 @@ impl Patch {
             }
             "application/json-patch+json" => {
                 let patch = serde_json::from_value(request.json()?);
-                patch
-                    .map(Self::Json)
-                    .map_err(|error| Failure::bad_request(error.to_string()))
+                patch.map(Self::Json).map_err(|error| Failure::bad_request(error.to_string()))
             }
             _ => Err(Failure::unsupported_media()),
         }

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use super::{Reply, Server};
 use crate::failure::Failure;
 use crate::request::Request;
+use crate::select::Selection;
 use crate::store::Key;
 use crate::watch::Subscription;
 
 /// How long a watch lasts if the client does not say.
-const WATCH_TIME: Duration = Duration::from_secs(1800);
+const WATCH_TIME: Duration = Duration::from_mins(30);
 
 impl Server {
     pub(super) fn get(&self, request: &Request) -> Result<Reply, Failure> {
@@ -30,34 +31,20 @@ impl Server {
         let selection = request.selection()?;
         let (revision, after) = self.place(request)?;
         let collection = request.kind.qualified();
-        let all = self
-            .store
-            .list_at(&collection, request.namespace.as_deref(), revision);
-        let mut rest = all
-            .into_iter()
-            .filter(|(key, object)| {
-                after.as_ref().is_none_or(|after| key > after) && selection.selects(object)
-            })
-            .collect::<Vec<_>>();
-        let limit = request
-            .param("limit")
-            .parse::<usize>()
-            .ok()
-            .filter(|limit| *limit > 0);
-        let page = limit.map_or(rest.len(), |limit| limit.min(rest.len()));
-        let left = rest.split_off(page);
+        let all = self.store.list_at(&collection, request.namespace.as_deref(), revision);
+        let rest = all.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|past| key > past));
+        let rest: Vec<(Key, Arc<Value>)> = rest.collect();
+        let limit = request.param("limit").parse::<usize>().ok().filter(|limit| *limit > 0);
+        let (page, left) = page(&rest, &selection, limit.unwrap_or(usize::MAX));
         let mut metadata = json!({ "resourceVersion": revision.to_string() });
-        if let (false, Some((last, _))) = (left.is_empty(), rest.last()) {
+        if let (1.., Some((last, _))) = (left, page.last()) {
             metadata["continue"] = token(revision, last).into();
             if selection.is_all() {
-                metadata["remainingItemCount"] = left.len().into();
+                metadata["remainingItemCount"] = left.into();
             }
         }
-        let items: Vec<Arc<Value>> = rest.into_iter().map(|(_, object)| object).collect();
-        Ok(Reply::Json(
-            200,
-            request.view.list(&request.kind, &items, &metadata),
-        ))
+        let items: Vec<Arc<Value>> = page.into_iter().map(|(_, object)| object).collect();
+        Ok(Reply::Json(200, request.view.list(&request.kind, &items, &metadata)))
     }
 
     /// The revision that a list shows, and the object after which it begins.
@@ -98,17 +85,12 @@ impl Server {
         let from = self.reached(version)?;
         let initial = request.flag("sendInitialEvents") || from == 0;
         let first = if initial && request.param("sendInitialEvents") != "false" {
-            self.store
-                .list(&request.kind.qualified(), request.namespace.as_deref())
+            self.store.list(&request.kind.qualified(), request.namespace.as_deref())
         } else {
             Vec::new()
         };
         let first = first.into_iter().map(|(_, object)| object);
-        let seconds = request
-            .param("timeoutSeconds")
-            .parse()
-            .ok()
-            .filter(|seconds| *seconds > 0);
+        let seconds = request.param("timeoutSeconds").parse().ok().filter(|seconds| *seconds > 0);
         Ok(Reply::Watch(Box::new(Subscription {
             kind: Arc::clone(&request.kind),
             collection: request.kind.qualified(),
@@ -136,6 +118,25 @@ impl Server {
         }
         Ok(wanted)
     }
+}
+
+/// The first of the selected objects, and how many objects are left after them. There is a next
+/// page as soon as any object is left, selected or not: the server has not looked at it yet.
+fn page(
+    rest: &[(Key, Arc<Value>)],
+    selection: &Selection,
+    limit: usize,
+) -> (Vec<(Key, Arc<Value>)>, usize) {
+    let mut page = Vec::new();
+    for (index, (key, object)) in rest.iter().enumerate() {
+        if page.len() == limit && !selection.names_one() {
+            return (page, rest.len() - index);
+        }
+        if selection.selects(object) {
+            page.push((key.clone(), Arc::clone(object)));
+        }
+    }
+    (page, 0)
 }
 
 fn token(revision: u64, (namespace, name): &Key) -> String {

@@ -14,13 +14,9 @@ pub fn review(path: &str, body: &[u8], user: &User) -> Option<Result<Value, Fail
         _ => return None,
     };
     let question: Result<Value, _> = serde_json::from_slice(body);
-    Some(
-        question
-            .map_err(|error| Failure::bad_request(error.to_string()))
-            .map(|mut review| {
-                review["metadata"] = json!({});
-                review["status"] = status;
-                review
-            }),
-    )
+    Some(question.map_err(|error| Failure::bad_request(error.to_string())).map(|mut review| {
+        review["metadata"] = json!({});
+        review["status"] = status;
+        review
+    }))
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Reply, Server, Target};
 use crate::admission::metadata;
 use crate::builtin;
-use crate::failure::{Cause, Failure};
+use crate::failure::Failure;
 use crate::kinds::Kind;
 use crate::meta;
 use crate::request::Request;
@@ -24,17 +24,13 @@ pub enum Part {
 impl Part {
     /// The part that a request is for.
     pub fn of(request: &Request) -> Self {
-        if request.subresource == "status" {
-            Self::Status
-        } else {
-            Self::Main
-        }
+        if request.subresource == "status" { Self::Status } else { Self::Main }
     }
 }
 
 impl Server {
     pub(super) fn put(&mut self, request: &Request) -> Result<Reply, Failure> {
-        let object = Self::decode(request, request.json()?)?;
+        let mut object = Self::decode(request, request.json()?)?;
         match meta::text(&object, "name") {
             Some(name) if name == request.name => {}
             Some(name) => {
@@ -53,23 +49,21 @@ impl Server {
         }
         let target = Self::target(request);
         let (kind, key) = (&target.kind, &target.key);
-        let existing = self
-            .store
-            .get(&kind.qualified(), key)
-            .map(|e| Arc::clone(&e.object));
-        // The uid is judged first, even where no object is: that answers 409, not 404.
-        if let Some(wanted) = meta::text(&object, "uid") {
-            let found = existing
-                .as_ref()
-                .and_then(|old| meta::text(old, "uid"))
-                .unwrap_or("");
+        let existing = self.store.get(&kind.qualified(), key).map(|e| Arc::clone(&e.object));
+        // The uid is judged first. Where a PUT may create, that is so even if nothing is there.
+        if let Some(wanted) = meta::text(&object, "uid")
+            && (existing.is_some() || kind.rules.create_on_update)
+        {
+            let found = existing.as_ref().and_then(|old| meta::text(old, "uid")).unwrap_or("");
             if wanted != found {
-                return Err(Failure::other_uid(kind, &request.name, wanted, found));
+                return Err(Failure::other_uid(kind, key, wanted, found));
             }
         }
         let Some(old) = existing else {
             let creates = kind.rules.create_on_update && request.subresource.is_empty();
-            if creates && meta::text(&object, "resourceVersion").is_none() {
+            if creates {
+                // Whatever version it was made of: a PUT that may create does not look.
+                meta::unset(&mut object, "resourceVersion");
                 let stored = self.create(&target, object)?;
                 return Ok(Reply::Json(201, request.view.show(&stored)));
             }
@@ -93,11 +87,7 @@ impl Server {
             Part::Main => prepare_main(kind, &mut new, old),
             Part::Status => prepare_status(&mut new, old),
         }
-        meta::set(
-            &mut new,
-            "resourceVersion",
-            old["metadata"]["resourceVersion"].clone(),
-        );
+        meta::set(&mut new, "resourceVersion", old["metadata"]["resourceVersion"].clone());
         let mut causes = metadata::check(&new);
         causes.extend(metadata::check_change(&new, old));
         causes.extend(builtin::check_change(kind, &new, old));
@@ -107,46 +97,33 @@ impl Server {
         if !causes.is_empty() {
             return Err(Failure::invalid(kind, target.name(), causes));
         }
-        self.write(target, old, new)
+        Ok(self.write(target, old, new))
     }
 
     /// Stores a checked replacement, unless it changes nothing or lets the object go.
-    fn write(
-        &mut self,
-        target: &Target,
-        old: &Arc<Value>,
-        new: Value,
-    ) -> Result<Arc<Value>, Failure> {
+    fn write(&mut self, target: &Target, old: &Arc<Value>, new: Value) -> Arc<Value> {
         let (collection, stamp) = (target.kind.qualified(), self.stamp(&target.by));
         let grace = meta::number(&new, "deletionGracePeriodSeconds").unwrap_or(0);
         if meta::is_deleting(&new) && grace == 0 && meta::finalizers(&new).is_empty() {
             // A namespace has its finalizers in its spec.
             if target.kind.plural != "namespaces" {
                 self.store.remove(&collection, &target.key, stamp);
-                return Ok(Arc::new(new));
+                return Arc::new(new);
             }
         }
-        let undefaulted = self
-            .store
-            .get(&collection, &target.key)
-            .is_some_and(|entry| entry.undefaulted);
+        let undefaulted =
+            self.store.get(&collection, &target.key).is_some_and(|entry| entry.undefaulted);
         if new == **old && !undefaulted {
-            return Ok(Arc::clone(old));
+            return Arc::clone(old);
         }
-        Ok(self
-            .store
-            .put(&collection, target.key.clone(), new, false, stamp))
+        self.store.put(&collection, target.key.clone(), new, false, stamp)
     }
 }
 
 fn check_version(kind: &Kind, name: &str, old: &Value, new: &Value) -> Result<(), Failure> {
     match meta::text(new, "resourceVersion") {
         None if kind.rules.unconditional_update => Ok(()),
-        None => {
-            let why = "must be specified for an update";
-            let cause = Cause::invalid("metadata.resourceVersion", &0.into(), why);
-            Err(Failure::invalid(kind, name, vec![cause]))
-        }
+        None => Err(Failure::no_version(kind, name)),
         version if version == meta::text(old, "resourceVersion") => Ok(()),
         Some(_) => Err(Failure::stale(kind, name)),
     }

@@ -1,0 +1,112 @@
+//! One run of a flow, disturbed or not.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use duckworker_faults::{Fault, Record};
+use serde_json::Value;
+
+use super::census::{Census, Counts};
+use super::ending::ending;
+use super::flow::{Flow, await_nothing, delete};
+use super::subject::Subject;
+use crate::report::report_failure;
+use crate::{Cluster, PATIENCE, TestNamespace};
+
+/// Between two looks at a watch that has to catch up.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// What happens to the instances of a run, one after the other: the k-th call of each suffers its
+/// fault. An instance that a fault stops is followed by the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Disturbance(pub Vec<(u64, Fault)>);
+
+/// How a run went.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The counted calls of each instance.
+    pub calls: Vec<Vec<Record>>,
+    /// What was made and deleted until the end.
+    pub counts: Counts,
+    /// What was left at the end.
+    pub ending: Value,
+}
+
+/// Runs a flow in a namespace of its own, then deletes the worker and demands that nothing is left.
+pub async fn run(cluster: &Cluster, flow: Flow, disturbance: &Disturbance) -> Result<Run> {
+    let ns = cluster.create_namespace(&format!("sweep-{flow}")).await?;
+    let patient = tokio::time::timeout(PATIENCE, run_in(&ns, flow, disturbance));
+    let result = patient.await.unwrap_or_else(|_| bail!("it did not end"));
+    if let Err(error) = &result {
+        let report = report_failure(&ns).await;
+        eprintln!("{flow} {:?}: {error:#}\n{report}", disturbance.0);
+    }
+    ns.delete().await?;
+    result
+}
+
+async fn run_in(ns: &TestNamespace<'_>, flow: Flow, disturbance: &Disturbance) -> Result<Run> {
+    let census = Census::start(ns);
+    flow.prepare(ns).await?;
+    let mut calls = Vec::new();
+    let mut faults = disturbance.0.iter();
+    let mut subject = Subject::start(ns)?;
+    if flow == Flow::DeletePending {
+        subject.arm(faults.next().cloned());
+    } else {
+        subject.ready().await?;
+        flow.set_up(ns).await?;
+        subject.arm(faults.next().cloned());
+        flow.set_off(ns).await?;
+    }
+    for next in faults.map(Some).chain([None]) {
+        if !is_stopped_before_end(ns, flow, &subject).await? {
+            ensure!(next.is_none(), "the first instance reached the end without its fault");
+            break;
+        }
+        calls.push(subject.calls());
+        subject.kill().await;
+        subject = Subject::start(ns)?;
+        subject.arm(next.cloned());
+    }
+    flow.finish(ns).await?;
+    let ending = ending(ns).await?;
+    let counts = settled_counts(&census, &ending).await;
+    calls.push(subject.calls());
+    if !flow.deletes() {
+        delete(ns).await?;
+    }
+    await_nothing(ns).await.context("leaked")?;
+    subject.kill().await;
+    Ok(Run { calls, counts, ending })
+}
+
+/// Whether the instance was stopped by its fault; otherwise it has reached the end.
+async fn is_stopped_before_end(
+    ns: &TestNamespace<'_>,
+    flow: Flow,
+    subject: &Subject,
+) -> Result<bool> {
+    tokio::select! {
+        biased;
+        () = subject.stopped() => Ok(true),
+        end = flow.finish(ns) => {
+            end?;
+            Ok(false)
+        }
+    }
+}
+
+/// The census by a watch, once it has caught up with what the end shows.
+async fn settled_counts(census: &Census, ending: &Value) -> Counts {
+    let left = |kind: &str| ending[kind].as_array().map_or(0, Vec::len);
+    for _ in 0..250 {
+        let counts = census.counts();
+        let agrees = |count: super::census::Count, left| count.made - count.gone == left;
+        if agrees(counts.pods, left("pods")) && agrees(counts.secrets, left("secrets")) {
+            return counts;
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+    census.counts()
+}

@@ -1,0 +1,83 @@
+//! A controller instance under faults.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use duckworker_client::Connection;
+use duckworker_faults::choose::Script;
+use duckworker_faults::{Call, Fault, Faults, Record, Verb};
+
+use crate::TestNamespace;
+use crate::in_process::{InProcess, quick_settings};
+
+/// How soon a started instance is looked at again.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// A controller instance whose calls on workers, pods and secrets are counted and can fail.
+pub struct Subject {
+    faults: Faults,
+    armed: Arc<AtomicBool>,
+    instance: InProcess,
+}
+
+impl Subject {
+    /// Starts one, not armed: nothing is counted yet.
+    pub fn start(ns: &TestNamespace<'_>) -> Result<Self> {
+        let armed = Arc::new(AtomicBool::new(false));
+        let counted = Arc::clone(&armed);
+        let faults =
+            Faults::none().counting(move |call| counted.load(Ordering::SeqCst) && is_swept(call));
+        let connection = Connection::with_layer(ns.cluster.config()?, &faults.layer())?;
+        let instance = InProcess::start(quick_settings(&ns.name)?, connection);
+        Ok(Self { faults, armed, instance })
+    }
+
+    /// Waits until its watches run.
+    pub async fn ready(&self) -> Result<()> {
+        let watches = |resource| {
+            let faults = &self.faults;
+            move || {
+                let is_answer = |r: &Record| r.call.is(Verb::Watch, resource) && r.answer.is_some();
+                faults.records().iter().any(is_answer)
+            }
+        };
+        let all = [watches("duckworkers"), watches("pods"), watches("secrets"), watches("leases")];
+        while !all.iter().all(|is_there| is_there()) {
+            ensure!(self.instance.lives(), "the controller ended before it was ready");
+            tokio::time::sleep(GLANCE).await;
+        }
+        Ok(())
+    }
+
+    /// From now on calls are counted, and suffer these faults by their numbers.
+    pub fn arm(&self, faults: impl IntoIterator<Item = (u64, Fault)>) {
+        self.faults.choose(Script::new(faults));
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns when a fault has stopped it.
+    pub async fn stopped(&self) {
+        self.faults.stopped().cancelled().await;
+    }
+
+    /// The counted calls so far.
+    pub fn calls(&self) -> Vec<Record> {
+        let records = self.faults.records();
+        records.into_iter().filter(|record| record.number.is_some()).collect()
+    }
+
+    /// Ends it as SIGKILL does.
+    pub async fn kill(self) {
+        self.faults.stop();
+        self.instance.kill().await;
+    }
+}
+
+/// The calls that make up a worker's life. Watches and the lists that begin them come and go as
+/// they like, heartbeats and events concern nobody here.
+fn is_swept(call: &Call) -> bool {
+    matches!(call.resource.as_str(), "duckworkers" | "pods" | "secrets")
+        && !matches!(call.verb, Verb::Watch | Verb::List)
+}

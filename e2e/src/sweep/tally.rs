@@ -1,0 +1,154 @@
+//! Running the cases, many at once, and the last line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures::{StreamExt as _, stream};
+
+use super::case::{Disturbance, Run, run};
+use super::flow::Flow;
+use super::plan::{Case, Depth, Kind, Model};
+use crate::Cluster;
+
+/// After so many cases a line is printed.
+const PROGRESS: usize = 25;
+
+/// What came of a sweep.
+#[derive(Debug, Default)]
+pub struct Tally {
+    good: BTreeMap<&'static str, usize>,
+    all: BTreeMap<&'static str, usize>,
+    leaked: usize,
+    /// Each case that went wrong, with the reason.
+    pub failures: Vec<String>,
+}
+
+impl Tally {
+    /// Everything went well.
+    pub fn is_good(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    fn enter(&mut self, case: &Case, verdict: &Result<()>) {
+        *self.all.entry(label(case.kind)).or_default() += 1;
+        match verdict {
+            Ok(()) => *self.good.entry(label(case.kind)).or_default() += 1,
+            Err(error) => {
+                let text = format!("{} {:?}: {error:#}", case.flow, case.disturbance.0);
+                self.leaked += usize::from(text.contains("leaked"));
+                eprintln!("FAILED {text}");
+                self.failures.push(text);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for kind in [Kind::Crash, Kind::Pair, Kind::Answer] {
+            let of = |counts: &BTreeMap<_, usize>| counts.get(label(kind)).copied().unwrap_or(0);
+            write!(f, "{}: {} of {}, ", label(kind), of(&self.good), of(&self.all))?;
+        }
+        write!(f, "leaked: {}", self.leaked)
+    }
+}
+
+const fn label(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Crash => "crash points",
+        Kind::Pair => "pairs",
+        Kind::Answer => "lost answers",
+    }
+}
+
+/// Sweeps these flows, so many cases at once, each in a namespace of its own.
+pub async fn sweep(
+    cluster: &Cluster,
+    flows: &[Flow],
+    depth: Depth,
+    at_once: usize,
+) -> Result<Tally> {
+    cluster.install_crds().await?;
+    let models: Vec<Model> = stream::iter(flows)
+        .map(|flow| model(cluster, *flow))
+        .buffer_unordered(at_once)
+        .collect::<Vec<_>>()
+        .await
+        .into_iter()
+        .collect::<Result<_>>()?;
+    let mut tally = Tally::default();
+    let singles = cases(&models, |model| model.single_cases(depth));
+    let runs = run_all(cluster, singles, at_once, &mut tally).await;
+    let mut pairs = Vec::new();
+    for (model, case, run) in &runs {
+        if depth.has_pairs(model.flow) && case.kind == Kind::Crash {
+            pairs.extend(model.pair_cases(case, run).into_iter().map(|pair| (*model, pair)));
+        }
+    }
+    run_all(cluster, pairs, at_once, &mut tally).await;
+    Ok(tally)
+}
+
+/// Runs a flow twice without a fault.
+async fn model(cluster: &Cluster, flow: Flow) -> Result<Model> {
+    let clean = Disturbance::default();
+    let (one, other) = tokio::join!(run(cluster, flow, &clean), run(cluster, flow, &clean));
+    let what = || format!("{flow}, undisturbed");
+    let model = Model::of(flow, one.with_context(what)?, &other.with_context(what)?)?;
+    let calls = model.calls.iter().map(|call| format!("{} {}", call.verb, call.what()));
+    println!("{flow}: {} calls: {}", model.calls.len(), calls.collect::<Vec<_>>().join(", "));
+    Ok(model)
+}
+
+fn cases(models: &[Model], of: impl Fn(&Model) -> Vec<Case>) -> Vec<(&Model, Case)> {
+    models.iter().flat_map(|model| of(model).into_iter().map(move |case| (model, case))).collect()
+}
+
+async fn run_all<'a>(
+    cluster: &Cluster,
+    cases: Vec<(&'a Model, Case)>,
+    at_once: usize,
+    tally: &mut Tally,
+) -> Vec<(&'a Model, Case, Run)> {
+    let total = cases.len();
+    let mut runs = Vec::new();
+    let results = stream::iter(cases).map(async |(model, case)| {
+        let result = run(cluster, case.flow, &case.disturbance).await;
+        (model, case, result)
+    });
+    let mut results = std::pin::pin!(results.buffer_unordered(at_once));
+    let mut done = 0;
+    while let Some((model, case, result)) = results.next().await {
+        done += 1;
+        match result {
+            Ok(run) => {
+                tally.enter(&case, &judge(model, &case, &run));
+                runs.push((model, case, run));
+            }
+            Err(error) => tally.enter(&case, &Err(error)),
+        }
+        if done % PROGRESS == 0 || done == total {
+            println!("{done} of {total}; {tally}");
+        }
+    }
+    runs
+}
+
+/// A disturbed run must have been disturbed, and end as the undisturbed one did.
+fn judge(model: &Model, case: &Case, run: &Run) -> Result<()> {
+    let struck = run.calls.iter().flatten().filter(|record| record.fault.is_some()).count();
+    let meant = case.disturbance.0.len();
+    ensure!(struck == meant, "{struck} of {meant} faults came to pass");
+    if run.ending != model.clean.ending {
+        bail!("it ends with {} and not {}", run.ending, model.clean.ending);
+    }
+    let (clean, now) = (model.clean.counts, run.counts);
+    ensure!(now.pods == clean.pods, "pods: {:?} and not {:?}", now.pods, clean.pods);
+    let more = now.secrets.made.saturating_sub(clean.secrets.made);
+    let fits = more <= case.spare_secrets
+        && now.secrets.made == clean.secrets.made + more
+        && now.secrets.gone == clean.secrets.gone + more;
+    ensure!(fits, "secrets: {:?} and not {:?}", now.secrets, clean.secrets);
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Nodes under workers: cordoned, gone for good.
+
+use anyhow::Result;
+use duckworker_api::DuckWorker;
+use duckworker_e2e::node::{cordon, create_simulated_node, delete_node};
+use duckworker_e2e::scenario::{controller, scenario};
+use duckworker_e2e::worker::{self, is, reason};
+use duckworker_e2e::{annotation, await_gone};
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+/// A worker that runs on this node only.
+fn on_node(mut worker: Value, node: &str) -> Value {
+    worker["spec"]["template"]["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": node });
+    worker
+}
+
+#[tokio::test]
+async fn a_cordoned_node_is_emptied() -> Result<()> {
+    scenario("cordon", async |ns| {
+        let node = "sim-cordoned";
+        create_simulated_node(ns.client.clone(), node).await?;
+        let controller = controller(ns)?;
+        ns.create::<DuckWorker>(on_node(worker::plain("w1"), node)).await?;
+        ns.await_object::<DuckWorker>("w1", "Idle", is("Idle")).await?;
+        cordon(ns.client.clone(), node).await?;
+        let draining =
+            ns.await_object::<DuckWorker>("w1", "told why", |w| reason(w).is_some()).await?;
+        assert_eq!(reason(&draining), Some("NodeCordoned"));
+        ns.await_object::<DuckWorker>("w1", "Retired", is("Retired")).await?;
+        delete_node(ns.client.clone(), node).await?;
+        controller.stop().await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pod_that_never_stops_goes_when_its_node_is_out_of_service() -> Result<()> {
+    scenario("out-of-service", async |ns| {
+            let node = "sim-out-of-service";
+            create_simulated_node(ns.client.clone(), node).await?;
+            let controller = controller(ns)?;
+            let slow = worker::with_annotation("w1", annotation::STOP_DELAY, "1h");
+            let created = ns.create::<DuckWorker>(on_node(slow, node)).await?;
+            ns.await_object::<DuckWorker>("w1", "Idle", is("Idle")).await?;
+            ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
+            ns.await_object::<DuckWorker>("w1", "Draining", is("Draining")).await?;
+            let taint = json!({ "spec": { "taints": [
+                { "key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute" }
+            ] } });
+            let nodes = ns.cluster_api::<Node>();
+            nodes.patch(node, &PatchParams::default(), &Patch::Merge(&taint)).await?;
+            await_gone(&ns.api::<DuckWorker>(), &created).await?;
+            delete_node(ns.client.clone(), node).await?;
+            controller.stop().await
+    })
+    .await
+}

@@ -1,0 +1,238 @@
+//! What is to be seen of the controller from outside: how many calls it makes, what its process
+//! serves, and what it never shows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use duckworker_api::{DuckWorker, labels};
+use duckworker_client::connection::PROGRAM;
+use duckworker_e2e::in_process::quick_settings;
+use duckworker_e2e::scenario::{bring, condition, controller, controller_with, scenario, status};
+use duckworker_e2e::worker::{dedicated, is, plain};
+use duckworker_e2e::{AuditEvent, ControllerProcess, TestNamespace, await_gone};
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use kube::api::DeleteParams;
+
+/// The calls about one namespace that the controller made since a mark.
+fn calls(
+    ns: &TestNamespace<'_>,
+    events: &[AuditEvent],
+    which: impl Fn(&AuditEvent) -> bool,
+) -> Vec<String> {
+    let ours = |event: &AuditEvent| {
+        event.namespace() == ns.name
+            && event.stage == "ResponseComplete"
+            && event.user_agent == PROGRAM
+            && event.resource() != "leases"
+            && event.resource() != "events"
+    };
+    let shown = |event: &AuditEvent| {
+        format!("{} {} {} {:?}", event.verb, event.resource(), event.name(), event.code())
+    };
+    events.iter().filter(|e| ours(e) && which(e)).map(shown).collect()
+}
+
+fn is_read(event: &AuditEvent) -> bool {
+    matches!(event.verb.as_str(), "get" | "list")
+}
+
+#[tokio::test]
+async fn an_applied_worker_is_idle_after_six_writes_and_no_read() -> Result<()> {
+    scenario("calls-spawn", async |ns| {
+        let _controller = controller(ns)?;
+        // The first one waits until the watches run.
+        bring(ns, plain("warm-up"), "Idle").await?;
+        let begin = ns.cluster.audit().mark()?;
+        bring(ns, plain("w1"), "Idle").await?;
+        let done = |events: &[AuditEvent]| !events.is_empty();
+        let events = ns.cluster.audit().await_events(begin, "its calls", done).await?;
+        let writes = calls(ns, &events, AuditEvent::is_write);
+        ensure!(writes.len() == 6, "{writes:#?}");
+        let reads = calls(ns, &events, is_read);
+        ensure!(reads.is_empty(), "{reads:#?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_deleted_worker_is_gone_after_five_writes() -> Result<()> {
+    scenario("calls-drain", async |ns| {
+        let _controller = controller(ns)?;
+        let worker = bring(ns, plain("w1"), "Idle").await?;
+        let begin = ns.cluster.audit().mark()?;
+        ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
+        await_gone(&ns.api(), &worker).await?;
+        let writes = calls(ns, &ns.cluster.audit().since(begin)?, AuditEvent::is_write);
+        ensure!((4..=5).contains(&writes.len()), "{writes:#?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn workers_at_rest_cost_nothing() -> Result<()> {
+    scenario("calls-rest", async |ns| {
+        let _controller = controller(ns)?;
+        let start = ns.cluster.audit().mark()?;
+        let names: Vec<_> = (0..20).map(|number| format!("w{number}")).collect();
+        try_join_all(names.iter().map(|name| bring(ns, plain(name), "Idle"))).await?;
+        // The answers to the last writes are on their way back as watch events: a change of one
+        // more object is seen after them.
+        bring(ns, plain("last"), "Idle").await?;
+        let until_now = ns.cluster.audit().since(start)?;
+        ensure!(calls(ns, &until_now, AuditEvent::is_write).len() >= 6 * 21, "not its calls");
+        let begin = ns.cluster.audit().mark()?;
+        // Ten seconds in which nothing is to happen: the one thing that cannot be awaited.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let seen = calls(ns, &ns.cluster.audit().since(begin)?, |event| event.verb != "watch");
+        ensure!(seen.is_empty(), "{seen:#?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_dedicated_worker_tells_people_and_tools_how_it_stands() -> Result<()> {
+    scenario("seen", async |ns| {
+        let _controller = controller(ns)?;
+        let hot = bring(ns, dedicated("w1", "acme"), "Hot").await?;
+        let ready = condition(&hot, "Ready").context("a condition")?;
+        ensure!(ready.status == "True" && ready.observed_generation == hot.metadata.generation);
+        ensure!(status(&hot)?.observed_generation == hot.metadata.generation);
+        ensure!(status(&hot)?.tenant.as_deref() == Some("acme"));
+        let names: Vec<_> = status(&hot)?.transitions.iter().map(|t| t.name.as_str()).collect();
+        ensure!(
+            names == ["activated", "activate", "claim_idle", "ready", "adopt_new"],
+            "{names:?}"
+        );
+        let ready = ["wait", "--for=condition=Ready", "--timeout=5s", "dw/w1"];
+        ns.kubectl(&ready).await?.ok()?;
+        let printed = ns.kubectl(&["get", "dw"]).await?.ok()?;
+        let row = printed.lines().nth(1).context("a row")?;
+        let cells: Vec<_> = row.split_whitespace().take(5).collect();
+        ensure!(cells == ["w1", "Hot", "acme", "True", "2"], "{printed}");
+        ensure!(printed.lines().all(|line| line.len() <= 100), "{printed}");
+        let described = ns.kubectl(&["describe", "dw", "w1"]).await?.ok()?;
+        ensure!(described.contains("Events:") && described.contains("<none>"), "{described}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_grace_that_is_shorter_than_the_drain_is_told() -> Result<()> {
+    scenario("short-grace", async |ns| {
+        let _controller = controller(ns)?;
+        let mut worker = plain("w1");
+        worker["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = serde_json::json!(1);
+        let idle = bring(ns, worker, "Idle").await?;
+        let told = condition(&idle, "GraceShortened").context("a condition")?;
+        ensure!(told.message.contains("remove it from the template"), "{}", told.message);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_finished_worker_is_deleted_when_it_was_to_be_seen_for_long_enough() -> Result<()> {
+    scenario("ttl", async |ns| {
+        let mut settings = quick_settings(&ns.name)?;
+        settings.concurrency = std::num::NonZeroUsize::MIN;
+        let _controller = controller_with(ns, settings)?;
+        let mut worker = plain("w1");
+        worker["spec"]["ttlSecondsAfterFinished"] = serde_json::json!(1);
+        let idle = bring(ns, worker, "Idle").await?;
+        let force = DeleteParams::default().grace_period(0);
+        ns.api::<k8s_openapi::api::core::v1::Pod>().delete("w1", &force).await?;
+        await_gone(&ns.api(), &idle).await
+    })
+    .await
+}
+
+/// A GET of the controller's admin server.
+async fn fetch(address: &str, path: &str) -> Result<(u16, String)> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let code = answer.split(' ').nth(1).context("a status line")?.parse()?;
+    Ok((code, answer))
+}
+
+/// What of a worker's secret must never be shown: the token, the private key's lines, and both as
+/// they stand in JSON.
+async fn secrets_of(ns: &TestNamespace<'_>, name: &str) -> Result<Vec<String>> {
+    let secret = ns.api::<Secret>().get(&format!("{name}-rpc")).await?;
+    let wire = serde_json::to_value(&secret)?;
+    let data: BTreeMap<_, _> = secret.data.unwrap_or_default();
+    let mut canaries = Vec::new();
+    for key in [labels::TOKEN_KEY, labels::PRIVATE_KEY_KEY] {
+        let bytes = &data.get(key).with_context(|| format!("no {key}"))?.0;
+        let text = std::str::from_utf8(bytes)?;
+        canaries.extend(text.lines().filter(|line| !line.starts_with("---")).map(str::to_owned));
+        canaries.push(wire["data"][key].as_str().context("base64")?.to_owned());
+    }
+    ensure!(canaries.iter().all(|canary| canary.len() >= 16), "too short to look for");
+    Ok(canaries)
+}
+
+#[tokio::test]
+async fn the_process_serves_its_health_and_shows_no_secret() -> Result<()> {
+    scenario("process", async |ns| {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let flags = ["controller", "--namespace", &ns.name, "--lease-namespace", &ns.name];
+        let more = ["--admin-address", &address, "--log-format", "json", "--log-filter"];
+        let filter = "debug,duckworker=trace,duckworker_client=trace,duckworker_core=trace";
+        let args = [&flags[..], &more[..], &[filter]].concat();
+        let admin = ns.cluster.user("admin")?;
+        let process = ControllerProcess::start(ns.cluster, "canary", admin, &args, &[]).await?;
+        let idle = bring(ns, plain("w1"), "Idle").await?;
+        bring(ns, dedicated("w2", "acme"), "Hot").await?;
+        let canaries = [secrets_of(ns, "w1").await?, secrets_of(ns, "w2").await?].concat();
+
+        ensure!(fetch(&address, "/livez").await?.0 == 200);
+        ensure!(fetch(&address, "/readyz").await?.0 == 200);
+        let (code, metrics) = fetch(&address, "/metrics").await?;
+        ensure!(code == 200);
+        for line in [
+            r#"duckworker_workers{state="Hot"} 1"#,
+            r#"duckworker_workers{state="Idle"} 1"#,
+            r#"transition="adopt_new",outcome="transitioned",origin="spawn"} 2"#,
+            r#"duckworker_reconciles_total{controller="worker",result="ok"}"#,
+            r#"resource="pods""#,
+        ] {
+            ensure!(metrics.contains(line), "no {line} in\n{metrics}");
+        }
+
+        // A secret that is deleted makes the controller talk; so does a deletion.
+        ns.api::<Secret>().delete("w2-rpc", &DeleteParams::default()).await?;
+        ns.await_object::<DuckWorker>("w2", "Retired", is("Retired")).await?;
+        ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
+        await_gone(&ns.api(), &idle).await?;
+        let events = ns.kubectl(&["get", "events,dw", "-o", "yaml"]).await?.ok()?;
+        process.stop().await?;
+        let log = std::fs::read_to_string(process.component().log())?;
+        ensure!(log.contains(&idle.name_any()) && log.contains("next step"), "the log says little");
+        let audit = std::fs::read_to_string(ns.cluster.audit().path())?;
+        for (place, text) in [
+            ("log", &log),
+            ("metrics", &metrics),
+            ("events and status", &events),
+            ("audit log", &audit),
+        ] {
+            ensure!(
+                !canaries.iter().any(|canary| text.contains(canary)),
+                "a secret in the {place}"
+            );
+        }
+        Ok(())
+    })
+    .await
+}

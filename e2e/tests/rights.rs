@@ -1,0 +1,194 @@
+//! The rights in `config/` are what the controller needs, and no more.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+use duckworker_api::{DuckWorker, labels};
+use duckworker_e2e::install::project_root;
+use duckworker_e2e::scenario::{await_event, bring, condition};
+use duckworker_e2e::worker::{dedicated, is, plain, with_annotation};
+use duckworker_e2e::{
+    Cluster, ClusterOptions, ControllerProcess, Identity, TestNamespace, annotation, await_gone,
+    await_list, node,
+};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Secret};
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::runtime::watcher;
+use serde_json::{Value, json};
+
+const SYSTEM: &str = "duckworker-system";
+const ACCOUNT: &str = "duckworker";
+
+/// A verb on a resource.
+type Right = (String, String);
+
+/// Installs the folders of `config/` that say who may do what.
+async fn install(cluster: &Cluster) -> Result<()> {
+    cluster.install_crds().await?;
+    let namespace =
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": SYSTEM } });
+    cluster.kubectl_apply_str(&namespace.to_string()).await?.ok()?;
+    let rights = project_root().join("config/rbac");
+    cluster.kubectl(&["apply", "-k", &rights.to_string_lossy()]).await?.ok()?;
+    Ok(())
+}
+
+/// What the roles that the controller is bound to grant it.
+async fn granted(cluster: &Cluster) -> Result<BTreeSet<Right>> {
+    let client = cluster.client()?;
+    let roles: Api<ClusterRole> = Api::all(client.clone());
+    let mut grants = Vec::new();
+    for name in ["duckworker-controller", "duckworker-cluster"] {
+        grants.extend(roles.get(name).await?.rules.unwrap_or_default());
+    }
+    let roles: Api<Role> = Api::namespaced(client, SYSTEM);
+    grants.extend(roles.get("duckworker-instances").await?.rules.unwrap_or_default());
+    let of_rule = |rule: &PolicyRule| -> Vec<Right> {
+        let resources = rule.resources.clone().unwrap_or_default();
+        let on = |verb: &String| {
+            let verb = verb.clone();
+            resources.clone().into_iter().map(move |resource| (verb.clone(), resource))
+        };
+        rule.verbs.iter().flat_map(on).collect()
+    };
+    Ok(grants.iter().flat_map(of_rule).collect())
+}
+
+/// A replica under the controller's account, with a token bound to a pod as in a Deployment.
+async fn replica(cluster: &Cluster, name: &str) -> Result<(ControllerProcess, Identity)> {
+    let pod: Value = json!({
+        "metadata": { "name": name },
+        "spec": { "serviceAccountName": ACCOUNT,
+            "containers": [{ "name": "controller", "image": "example.invalid/duckworker:1" }] },
+    });
+    let pods: Api<Pod> = Api::namespaced(cluster.client()?, SYSTEM);
+    let pod = pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+    let identity = cluster.service_account(SYSTEM, ACCOUNT, Some(&pod)).await?;
+    let args = [
+        "controller",
+        "--admin-address",
+        "127.0.0.1:0",
+        "--lease-renew",
+        "300ms",
+        "--lease-pause",
+        "2s",
+        "--lease-expire",
+        "3s",
+        "--janitor-interval",
+        "500ms",
+        "--stranded-grace",
+        "1s",
+    ];
+    let process = ControllerProcess::start(cluster, name, &identity, &args, &[]).await?;
+    Ok((process, identity))
+}
+
+/// A life without trouble, and three with: spawn, activation, drain, loss, deletion after a time.
+async fn live(ns: &TestNamespace<'_>) -> Result<()> {
+    let idle = bring(ns, plain("idle"), "Idle").await?;
+    bring(ns, dedicated("hot", "acme"), "Hot").await?;
+    ns.api::<Secret>().delete("hot-rpc", &DeleteParams::default()).await?;
+    await_event(ns, "hot", "SecretLost").await?;
+    let mut brief = plain("brief");
+    brief["spec"]["ttlSecondsAfterFinished"] = json!(0);
+    let brief = bring(ns, brief, "Idle").await?;
+    ns.api::<Pod>().delete("brief", &DeleteParams::default().grace_period(0)).await?;
+    await_gone(&ns.api(), &brief).await?;
+    ns.api::<DuckWorker>().delete("idle", &DeleteParams::default()).await?;
+    await_gone(&ns.api(), &idle).await
+}
+
+/// What must be read again before it is believed: a secret without a worker, a pod without a node.
+async fn strays(ns: &TestNamespace<'_>) -> Result<()> {
+    let uid = "00000000-0000-4000-8000-000000000000";
+    let stray = json!({
+        "metadata": { "name": "ghost-rpc", "labels": {
+            labels::WORKER_NAME: "ghost", labels::WORKER_UID: uid } },
+        "immutable": true, "stringData": { labels::UID_KEY: uid },
+    });
+    let stray: Secret = ns.create(stray).await?;
+    node::create_simulated_node(ns.client.clone(), "doomed").await?;
+    let mut worker = with_annotation("w1", annotation::STOP_DELAY, "1h");
+    worker["spec"]["template"]["spec"]["nodeSelector"] =
+        json!({ "kubernetes.io/hostname": "doomed" });
+    let worker = bring(ns, worker, "Idle").await?;
+    ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
+    ns.await_object::<DuckWorker>("w1", "Draining", is("Draining")).await?;
+    node::delete_node(ns.client.clone(), "doomed").await?;
+    await_gone(&ns.api(), &worker).await?;
+    await_gone(&ns.api(), &stray).await
+}
+
+/// The same trouble twice: its Event is written again.
+async fn trouble(ns: &TestNamespace<'_>) -> Result<()> {
+    let none =
+        |name: &str| json!({ "metadata": { "name": name }, "spec": { "hard": { "pods": "0" } } });
+    let told = |quota: &'static str| {
+        move |worker: &DuckWorker| {
+            condition(worker, "PodBlocked").is_some_and(|c| c.message.contains(quota))
+        }
+    };
+    ns.create::<ResourceQuota>(none("first-quota")).await?;
+    ns.create::<DuckWorker>(plain("blocked")).await?;
+    ns.await_object("blocked", "blocked", told("first-quota")).await?;
+    ns.create::<ResourceQuota>(none("other-quota")).await?;
+    ns.api::<ResourceQuota>().delete("first-quota", &DeleteParams::default()).await?;
+    ns.await_object("blocked", "blocked by another", told("other-quota")).await?;
+    ns.api::<DuckWorker>().delete("blocked", &DeleteParams::default()).await?;
+    ns.api::<ResourceQuota>().delete("other-quota", &DeleteParams::default()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_verbs_used_are_the_verbs_granted() -> Result<()> {
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    install(&cluster).await?;
+    let begin = cluster.audit().mark()?;
+    let (first, identity) = replica(&cluster, "first").await?;
+    cluster
+        .with_namespace("rights", async |ns| {
+            live(ns).await?;
+            strays(ns).await?;
+            trouble(ns).await?;
+            let left = bring(ns, plain("left"), "Idle").await?;
+            // One dies; another marks it and adopts.
+            first.component().kill()?;
+            let (second, _) = replica(&cluster, "second").await?;
+            let adopted =
+                |w: &DuckWorker| w.status.as_ref().is_some_and(|s| s.owner_epoch == Some(2));
+            ns.await_object::<DuckWorker>("left", "adopted", adopted).await?;
+            ns.await_object::<DuckWorker>("left", "Idle", is("Idle")).await?;
+            ns.api::<DuckWorker>().delete("left", &DeleteParams::default()).await?;
+            await_gone(&ns.api(), &left).await?;
+            let leases: Api<Lease> = Api::namespaced(ns.client.clone(), SYSTEM);
+            let before = leases.list(&ListParams::default()).await?.items.len();
+            second.stop().await?;
+            let fewer = |leases: &[Lease]| leases.len() < before;
+            await_list(&leases, &watcher::Config::default(), "fewer", fewer).await?;
+            Ok(())
+        })
+        .await?;
+    let events = cluster.audit().since(begin)?;
+    let ours: Vec<_> = events.iter().filter(|e| e.user.username == identity.name()).collect();
+    let refused: Vec<_> = ours
+        .iter()
+        .filter(|event| event.lacked_the_right())
+        .map(|event| format!("{} {}", event.verb, event.request_uri))
+        .collect();
+    ensure!(refused.is_empty(), "a right is missing: {refused:#?}");
+    let mut used: BTreeSet<Right> = ours
+        .iter()
+        .map(|event| (event.verb.clone(), event.resource()))
+        .filter(|(_, resource)| !resource.is_empty() && resource != "selfsubjectreviews")
+        .collect();
+    // Asked about by the API server when we set blockOwnerDeletion; no request of its own.
+    used.insert(("update".to_owned(), "duckworkers/finalizers".to_owned()));
+    let granted = granted(&cluster).await.context("the roles of config/")?;
+    let unused: Vec<_> = granted.difference(&used).collect();
+    let missing: Vec<_> = used.difference(&granted).collect();
+    ensure!(missing.is_empty(), "not granted: {missing:#?}");
+    ensure!(unused.is_empty(), "never used: {unused:#?}");
+    Ok(())
+}

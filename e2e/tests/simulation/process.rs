@@ -1,0 +1,125 @@
+//! One controller process, as a task.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser as _;
+use duckworker::args::{Args, Command};
+use duckworker::observe::metrics::Metrics;
+use duckworker::observe::readiness::Readiness;
+use duckworker::operate::{Ground, operate};
+use duckworker::settings::Settings;
+use duckworker_client::Connection;
+use duckworker_faults::choose::Chance;
+use duckworker_faults::{Call, Choose, Fault, Faults, Meanwhile, Verb};
+use duckworker_sim::{SimCluster, User};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The namespace of everything.
+pub const NAMESPACE: &str = "default";
+/// How probable it is that a call goes wrong.
+const TROUBLE: f64 = 0.03;
+
+/// A controller process.
+pub struct Process {
+    faults: Faults,
+    stop: CancellationToken,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Process {
+    /// Starts one in a pod of this name; its network is as bad as its seed says.
+    pub fn start(cluster: &SimCluster, pod: &str, seed: u64) -> Result<Self> {
+        let faults = Faults::by(Trouble::new(seed));
+        let uid = cluster.chance(&format!("{pod} {seed}")).uid();
+        let user = User::in_pod(NAMESPACE, "duckworker", pod, &uid);
+        let connection = Connection::over(cluster.service(user, &faults), NAMESPACE);
+        let ground = Ground {
+            connection,
+            metrics: Arc::new(Metrics::new()),
+            readiness: Readiness::default(),
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(operate(settings()?, ground, stop.clone()));
+        Ok(Self { faults, stop, task })
+    }
+
+    /// Ends it as SIGKILL does.
+    pub fn kill(&self) {
+        self.faults.stop();
+        self.task.abort();
+    }
+
+    /// Tells it to leave, as SIGTERM does.
+    pub fn leave(&self) {
+        self.stop.cancel();
+    }
+
+    /// From now on its network is good.
+    pub fn heal(&self) {
+        self.faults.heal();
+    }
+
+    /// How it ended.
+    pub async fn end(&mut self) -> String {
+        match (&mut self.task).await {
+            Ok(Ok(())) => "it left".to_owned(),
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// The calls that it still waits for.
+    pub fn unanswered(&self) -> Vec<String> {
+        let records = self.faults.records();
+        let waiting = records.iter().filter(|record| record.answer.is_none());
+        waiting.map(|record| format!("{} ({:?})", record.call, record.fault)).collect()
+    }
+
+    /// It ended, by itself or not.
+    pub fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+/// What goes wrong on the way of one process to the API server.
+struct Trouble {
+    chance: Chance,
+    /// Whether lists and the beginnings of watches may hang for ever, too.
+    reads_hang: bool,
+}
+
+impl Trouble {
+    fn new(seed: u64) -> Self {
+        let menu = Fault::survivable(Duration::from_secs(2));
+        let reads_hang = std::env::var_os("DUCKWORKER_SIM_HANGING_READS").is_some();
+        Self { chance: Chance::new(seed, TROUBLE, menu), reads_hang }
+    }
+}
+
+impl Choose for Trouble {
+    fn choose(&mut self, number: u64, call: &Call) -> Option<Fault> {
+        let fault = self.chance.choose(number, call)?;
+        let silent =
+            matches!(fault, Fault::Hang | Fault::HangAfter | Fault::Late(_, Meanwhile::Silent));
+        let reads = matches!(call.verb, Verb::List | Verb::Watch);
+        (self.reads_hang || !(silent && reads)).then_some(fault)
+    }
+}
+
+fn settings() -> Result<Settings> {
+    let flags = [
+        "duckworker",
+        "controller",
+        "--namespace",
+        NAMESPACE,
+        "--lease-namespace",
+        NAMESPACE,
+        "--admin-address",
+        "127.0.0.1:0",
+    ];
+    let Command::Controller(args) = Args::try_parse_from(flags)?.command;
+    Ok(args.settings()?)
+}

@@ -1,0 +1,47 @@
+# Everything here is a shorthand: `cargo demo` and `cargo test` need no just.
+# `pip install rust-just` brings it.
+
+# List the recipes
+default:
+    @just --list
+
+# Show the main job on an embedded cluster
+demo *ARGS:
+    cargo demo -- {{ARGS}}
+
+# Run all tests
+test *ARGS:
+    cargo test {{ARGS}}
+
+# Run one file of end-to-end tests, such as `just e2e lifecycle`
+e2e FILE *ARGS:
+    cargo test --package duckworker-e2e --test {{FILE}} -- {{ARGS}}
+
+# Format and lint
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- -D warnings
+    .ci/deny
+
+# Write crds/ and the samples anew from the Rust types
+generate:
+    cargo run --package duckworker-api --bin crdgen
+
+# Measure: 500 workers to Idle against the same writes, raw
+bench-spawn *ARGS:
+    cargo run --release --package duckworker-e2e --bin bench-spawn -- {{ARGS}}
+
+# Measure: claims by the library against the same status PUTs, raw
+bench-claim *ARGS:
+    cargo run --release --package duckworker-e2e --bin bench-claim -- {{ARGS}}
+
+# Measure: a controller of three is killed; the time until its workers are adopted
+bench-failover *ARGS:
+    cargo run --release --package duckworker-e2e --bin bench-failover -- {{ARGS}}
+
+# All benches
+bench: bench-spawn bench-claim bench-failover
+
+# Everything that CI runs
+ci:
+    .ci/run
