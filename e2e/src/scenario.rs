@@ -9,11 +9,12 @@ use duckworker_client::{
     WorkerStore,
 };
 use duckworker_core::Tenant;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Secret};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ListParams;
 use kube::{ResourceExt as _, runtime::watcher};
+use serde_json::json;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
@@ -137,6 +138,19 @@ pub async fn bring(
 ) -> Result<DuckWorker> {
     let created: DuckWorker = ns.create(worker).await?;
     ns.await_object(&created.name_any(), state, is(state)).await
+}
+
+/// Forbids pods in the namespace by a quota, and waits until that is in force.
+///
+/// # Errors
+/// When it does not come into force.
+pub async fn forbid_pods(ns: &TestNamespace<'_>, quota: &str) -> Result<()> {
+    let none = json!({ "metadata": { "name": quota }, "spec": { "hard": { "pods": "0" } } });
+    ns.create::<ResourceQuota>(none).await?;
+    let counted =
+        |quota: &ResourceQuota| quota.status.as_ref().is_some_and(|status| status.used.is_some());
+    ns.await_object(quota, "in force", counted).await?;
+    Ok(())
 }
 
 /// Its status.

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use duckworker_api::{DuckWorker, labels};
-use duckworker_e2e::TestNamespace;
 use duckworker_e2e::scenario::{
     await_event, await_nothing_left, bring, condition, controller, says, scenario, status,
 };
 use duckworker_e2e::worker::{is, plain, reason};
+use duckworker_e2e::{TestNamespace, annotation, await_gone};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
@@ -19,8 +19,12 @@ use serde_json::{Value, json};
 /// A pod of somebody else, with labels like ours.
 fn foreign_pod(name: &str, worker_uid: &str) -> Value {
     json!({
-        "metadata": { "name": name, "labels": {
-            labels::WORKER_NAME: name, labels::WORKER_UID: worker_uid } },
+        "metadata": {
+            "name": name,
+            "labels": { labels::WORKER_NAME: name, labels::WORKER_UID: worker_uid },
+            // A simulated kubelet deletes by name alone: it could hit the pod that comes next.
+            "annotations": { annotation::STOP_DELAY: "1h" },
+        },
         "spec": { "containers": [{ "name": "web", "image": "example.invalid/web:1" }] },
     })
 }
@@ -48,7 +52,7 @@ async fn a_pod_of_the_same_name_is_left_alone_and_once_it_is_gone_the_worker_sta
         conflicts(ns, "Pod").await?;
         let still = ns.api::<Pod>().get("w1").await?;
         ensure!(still.uid() == theirs.uid() && still.metadata.deletion_timestamp.is_none());
-        ns.api::<Pod>().delete("w1", &DeleteParams::default()).await?;
+        ns.api::<Pod>().delete("w1", &DeleteParams::default().grace_period(0)).await?;
         let idle: DuckWorker = ns.await_object("w1", "Idle", is("Idle")).await?;
         ensure!(condition(&idle, "NameConflict").is_none(), "it is over");
         Ok(())
@@ -85,7 +89,7 @@ async fn a_conflict_that_stays_ends_the_worker_and_nothing_else() -> Result<()> 
         let retired = bring(ns, worker, "Retired").await?;
         ensure!(reason(&retired) == Some("NameConflict"));
         ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
-        duckworker_e2e::await_gone(&ns.api(), &retired).await?;
+        await_gone(&ns.api(), &retired).await?;
         ensure!(ns.api::<Pod>().get("w1").await?.uid() == theirs.uid());
         ensure!(ns.api::<Secret>().get_metadata_opt("w1-rpc").await?.is_none());
         Ok(())

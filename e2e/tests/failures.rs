@@ -4,8 +4,8 @@
 use anyhow::{Context as _, Result, ensure};
 use duckworker_api::DuckWorker;
 use duckworker_e2e::scenario::{
-    await_event, await_nothing_left, bring, condition, controller, nothing_is_left, says, scenario,
-    status,
+    await_event, await_nothing_left, bring, condition, controller, forbid_pods, nothing_is_left,
+    says, scenario, status,
 };
 use duckworker_e2e::worker::{is, plain, reason, with_annotation};
 use duckworker_e2e::{TestNamespace, annotation};
@@ -117,8 +117,7 @@ async fn a_slow_start_is_waited_for() -> Result<()> {
 #[tokio::test]
 async fn a_quota_is_told_and_once_it_is_raised_the_worker_starts() -> Result<()> {
     scenario("quota", async |ns| {
-        let quota = json!({ "metadata": { "name": "q" }, "spec": { "hard": { "pods": "0" } } });
-        ns.create::<ResourceQuota>(quota).await?;
+        forbid_pods(ns, "q").await?;
         let _controller = controller(ns)?;
         ns.create::<DuckWorker>(within(60, plain("w1"))).await?;
         let worker: DuckWorker =
@@ -137,8 +136,7 @@ async fn a_quota_is_told_and_once_it_is_raised_the_worker_starts() -> Result<()>
 #[tokio::test]
 async fn a_quota_that_stays_ends_the_worker_and_its_secret() -> Result<()> {
     scenario("quota-stays", async |ns| {
-        let quota = json!({ "metadata": { "name": "q" }, "spec": { "hard": { "pods": "0" } } });
-        ns.create::<ResourceQuota>(quota).await?;
+        forbid_pods(ns, "q").await?;
         let _controller = controller(ns)?;
         let mut worker = within(2, plain("w1"));
         worker["spec"]["ttlSecondsAfterFinished"] = json!(2);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result, ensure};
 use duckworker_api::{DuckWorker, labels};
 use duckworker_e2e::install::project_root;
-use duckworker_e2e::scenario::{await_event, bring, condition};
+use duckworker_e2e::scenario::{await_event, bring, condition, forbid_pods};
 use duckworker_e2e::worker::{dedicated, is, plain, with_annotation};
 use duckworker_e2e::{
     Cluster, ClusterOptions, ControllerProcess, Identity, TestNamespace, annotation, await_gone,
@@ -123,17 +123,15 @@ async fn strays(ns: &TestNamespace<'_>) -> Result<()> {
 
 /// The same trouble twice: its Event is written again.
 async fn trouble(ns: &TestNamespace<'_>) -> Result<()> {
-    let none =
-        |name: &str| json!({ "metadata": { "name": name }, "spec": { "hard": { "pods": "0" } } });
     let told = |quota: &'static str| {
         move |worker: &DuckWorker| {
             condition(worker, "PodBlocked").is_some_and(|c| c.message.contains(quota))
         }
     };
-    ns.create::<ResourceQuota>(none("first-quota")).await?;
+    forbid_pods(ns, "first-quota").await?;
     ns.create::<DuckWorker>(plain("blocked")).await?;
     ns.await_object("blocked", "blocked", told("first-quota")).await?;
-    ns.create::<ResourceQuota>(none("other-quota")).await?;
+    forbid_pods(ns, "other-quota").await?;
     ns.api::<ResourceQuota>().delete("first-quota", &DeleteParams::default()).await?;
     ns.await_object("blocked", "blocked by another", told("other-quota")).await?;
     ns.api::<DuckWorker>().delete("blocked", &DeleteParams::default()).await?;

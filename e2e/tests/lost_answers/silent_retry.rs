@@ -24,7 +24,7 @@ const WRITES: usize = 120;
 /// When the API server gives up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often that chance is taken.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 12;
 
 #[tokio::test]
 async fn the_library_takes_its_own_write_for_a_conflict_and_we_do_not() -> Result<()> {
