@@ -42,6 +42,18 @@ bench-failover *ARGS:
 # All benches
 bench: bench-spawn bench-claim bench-failover
 
+# Crash at every call of every flow, lose, delay and double every write (takes minutes)
+crash-sweep *ARGS:
+    cargo run --package duckworker-e2e --bin crash-sweep -- {{ARGS}}
+
+# Random requests on the simulator and on the real API server must be answered alike
+conformance N="20000":
+    DUCKWORKER_CONFORMANCE_REQUESTS={{N}} cargo test --package duckworker-e2e --test conformance -- --nocapture
+
+# Controllers under faults on the simulator
+sim SEEDS="1000":
+    DUCKWORKER_SIM_SEEDS={{SEEDS}} cargo test --package duckworker-e2e --test simulation -- --nocapture
+
 # Everything that CI runs
 ci:
     .ci/run
