@@ -125,6 +125,13 @@ impl WorkerLifecycle {
         Ok(WorkerSnapshot::new(known))
     }
 
+    /// Keeps what was read of a worker that this process already knows.
+    pub(crate) async fn learn(&self, seen: &WorkerSnapshot) {
+        if let Some(mut slot) = self.book.lock_known(&seen.key().uid).await {
+            slot.learn(seen.stored());
+        }
+    }
+
     /// Forgets a worker that is gone.
     pub fn forget(&self, uid: &Uid) {
         self.book.forget(uid);

@@ -32,6 +32,7 @@ async fn main() -> Result<ExitCode> {
     for failure in &tally.failures {
         println!("failed: {failure}");
     }
+    println!("left out, since their call did not come again: {}", tally.unreached);
     println!("{tally}");
     Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

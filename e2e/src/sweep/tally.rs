@@ -13,6 +13,10 @@ use crate::Cluster;
 
 /// After so many cases a line is printed.
 const PROGRESS: usize = 25;
+/// How often a case is run for its faults to come to pass.
+const TRIES: usize = 3;
+/// No more than one case in so many may be left out.
+const LEFT_OUT: usize = 50;
 
 /// What came of a sweep.
 #[derive(Debug, Default)]
@@ -20,14 +24,25 @@ pub struct Tally {
     good: BTreeMap<&'static str, usize>,
     all: BTreeMap<&'static str, usize>,
     leaked: usize,
+    /// How many cases were left out: their call is one that comes only now and then, such as a
+    /// second look at a worker that is gone already, and did not come when it was to fail.
+    pub unreached: usize,
     /// Each case that went wrong, with the reason.
     pub failures: Vec<String>,
 }
 
 impl Tally {
-    /// Everything went well.
+    /// Nothing went wrong, and so few cases were left out that it means something.
     pub fn is_good(&self) -> bool {
-        self.failures.is_empty()
+        let cases: usize = self.all.values().sum();
+        self.failures.is_empty() && cases > 0 && self.unreached * LEFT_OUT <= cases
+    }
+
+    /// A case whose faults did not come to pass: not good, but no failure of the product either.
+    /// It stays in what there was to try, so that the last line does not claim it.
+    fn leave_out(&mut self, case: &Case) {
+        *self.all.entry(label(case.kind)).or_default() += 1;
+        self.unreached += 1;
     }
 
     fn enter(&mut self, case: &Case, verdict: &Result<()>) {
@@ -114,7 +129,7 @@ async fn run_all<'a>(
     let total = cases.len();
     let mut runs = Vec::new();
     let results = stream::iter(cases).map(async |(model, case)| {
-        let result = run(cluster, case.flow, &case.disturbance).await;
+        let result = run_until_struck(cluster, &case).await;
         (model, case, result)
     });
     let mut results = std::pin::pin!(results.buffer_unordered(at_once));
@@ -122,6 +137,7 @@ async fn run_all<'a>(
     while let Some((model, case, result)) = results.next().await {
         done += 1;
         match result {
+            Ok(run) if !is_struck(&case, &run) => tally.leave_out(&case),
             Ok(run) => {
                 tally.enter(&case, &judge(model, &case, &run));
                 runs.push((model, case, run));
@@ -135,11 +151,25 @@ async fn run_all<'a>(
     runs
 }
 
-/// A disturbed run must have been disturbed, and end as the undisturbed one did.
-fn judge(model: &Model, case: &Case, run: &Run) -> Result<()> {
+/// Tries again when a fault did not come to pass.
+async fn run_until_struck(cluster: &Cluster, case: &Case) -> Result<Run> {
+    for _ in 1..TRIES {
+        let run = run(cluster, case.flow, &case.disturbance).await?;
+        if is_struck(case, &run) {
+            return Ok(run);
+        }
+    }
+    run(cluster, case.flow, &case.disturbance).await
+}
+
+/// Whether all its faults came to pass.
+fn is_struck(case: &Case, run: &Run) -> bool {
     let struck = run.calls.iter().flatten().filter(|record| record.fault.is_some()).count();
-    let meant = case.disturbance.0.len();
-    ensure!(struck == meant, "{struck} of {meant} faults came to pass");
+    struck == case.disturbance.0.len()
+}
+
+/// A disturbed run must end as the undisturbed one did.
+fn judge(model: &Model, case: &Case, run: &Run) -> Result<()> {
     if run.ending != model.clean.ending {
         bail!("it ends with {} and not {}", run.ending, model.clean.ending);
     }

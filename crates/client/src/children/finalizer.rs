@@ -72,7 +72,10 @@ impl Children {
             Answer::Applied(object) => {
                 let stored =
                     Stored::parse(&object).map_err(|source| Error::Unreadable { what, source })?;
-                Ok(Finalized::Done(Some(Box::new(WorkerSnapshot::new(stored.into())))))
+                let now = WorkerSnapshot::new(stored.into());
+                // Whoever looks next, before the watch has told, does not do it again.
+                self.lifecycle.learn(&now).await;
+                Ok(Finalized::Done(Some(Box::new(now))))
             }
             Answer::Conflict(_) => Ok(Finalized::Moved),
             Answer::Refused(kube::Error::Api(status)) if status.code == 404 => {
