@@ -267,13 +267,31 @@ async fn a_worker_whose_secret_was_swapped_drains() -> Result<()> {
     scenario("secret-swapped", async |ns| {
         let _controller = controller(ns)?;
         idle_that_stops_slowly(ns).await?;
-        let secrets = ns.api::<Secret>();
-        let mut other = secrets.get("w1-rpc").await?;
-        secrets.delete("w1-rpc", &DeleteParams::default()).await?;
-        // Even with all our marks on it.
-        (other.metadata.uid, other.metadata.resource_version) = (None, None);
-        secrets.create(&kube::api::PostParams::default(), &other).await?;
+        swap_secret(ns).await?;
         is_drained(ns, "SecretLost").await
     })
     .await
+}
+
+#[tokio::test]
+async fn a_secret_that_was_swapped_while_no_controller_ran_is_noticed() -> Result<()> {
+    scenario("secret-swapped-unseen", async |ns| {
+        let first = controller(ns)?;
+        idle_that_stops_slowly(ns).await?;
+        first.kill().await;
+        swap_secret(ns).await?;
+        let _second = controller(ns)?;
+        is_drained(ns, "SecretLost").await
+    })
+    .await
+}
+
+/// Another secret in the place of the worker's own, with all our marks on it.
+async fn swap_secret(ns: &TestNamespace<'_>) -> Result<()> {
+    let secrets = ns.api::<Secret>();
+    let mut other = secrets.get("w1-rpc").await?;
+    secrets.delete("w1-rpc", &DeleteParams::default()).await?;
+    (other.metadata.uid, other.metadata.resource_version) = (None, None);
+    secrets.create(&kube::api::PostParams::default(), &other).await?;
+    Ok(())
 }

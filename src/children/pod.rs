@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use duckworker_api::{DuckWorker, parse};
-use duckworker_core::WorkerKey;
+use duckworker_core::{Uid, WorkerKey};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, DynamicObject};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::json::{Object, where_silent};
 use super::{BuildError, identity, pod_access, pod_security};
 
-/// Builds the pod of a worker: its template; its uid, token, certificate and port; a life that is
+/// Builds the pod of a worker: its template; its uid and its secret's, token, certificate and port; a life that is
 /// never restarted in place; and what the restricted Pod Security profile asks for.
 ///
 /// It works on the template's JSON, so that fields newer than our types reach the API server;
@@ -24,7 +24,7 @@ use super::{BuildError, identity, pod_access, pod_security};
 ///
 /// # Errors
 /// [`BuildError`] says what in the template is in the way.
-pub fn build(worker: &DuckWorker) -> Result<DynamicObject, BuildError> {
+pub fn build(worker: &DuckWorker, secret: &Uid) -> Result<DynamicObject, BuildError> {
     let key = parse::key(worker)?;
     let template = worker.spec.template.as_json();
     let mut spec = match template.get("spec") {
@@ -32,7 +32,7 @@ pub fn build(worker: &DuckWorker) -> Result<DynamicObject, BuildError> {
         Some(_) => return Err(BuildError::Malformed("spec")),
         None => return Err(BuildError::NoContainer),
     };
-    pod_access::add(&mut spec, &key, &worker.spec.connection)?;
+    pod_access::add(&mut spec, &key, secret, &worker.spec.connection)?;
     pod_security::harden(&mut spec)?;
     limit_life(&mut spec, worker.spec.drain_timeout_seconds);
     let mut pod = DynamicObject::new(&key.name, &resource());
@@ -97,7 +97,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::children::pod_fixtures::{UID, pod_of, worker_of};
+    use crate::children::pod_fixtures::{self, UID, pod_of, worker_of};
 
     #[test]
     fn the_pod_is_named_and_owned_and_labelled() {
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_built_says_why() {
-        let sentence = |template| build(&worker_of(template)).unwrap_err().to_string();
+        let sentence = |template| pod_fixtures::build(&worker_of(template)).unwrap_err().to_string();
         assert!(sentence(json!({})).contains("no container named \"duckdb\""));
         let no_duckdb = json!({ "spec": { "containers": [{ "name": "x", "image": "d:1" }] } });
         assert!(sentence(no_duckdb).contains("no container named \"duckdb\""));
@@ -181,6 +181,6 @@ mod tests {
         assert!(sentence(malformed).contains("securityContext"));
         let mut unstored = worker_of(json!({ "spec": { "containers": [] } }));
         unstored.metadata.uid = None;
-        assert!(build(&unstored).unwrap_err().to_string().contains("metadata.uid"));
+        assert!(pod_fixtures::build(&unstored).unwrap_err().to_string().contains("metadata.uid"));
     }
 }

@@ -3,7 +3,7 @@
 
 use duckworker_api::labels;
 use duckworker_api::worker::Connection;
-use duckworker_core::WorkerKey;
+use duckworker_core::{Uid, WorkerKey};
 use serde_json::{Value, json};
 
 use super::json::{Object, list_in, objects_in};
@@ -20,12 +20,13 @@ const SECRET_MODE: i32 = 0o440;
 pub fn add(
     spec: &mut Object,
     worker: &WorkerKey,
+    secret: &Uid,
     connection: &Connection,
 ) -> Result<(), BuildError> {
     let duckdb = objects_in(spec, "containers")
         .find(|container| is_named(container, labels::DUCKDB_CONTAINER))
         .ok_or(BuildError::NoContainer)?;
-    add_variables(duckdb, worker, &connection.token_env)?;
+    add_variables(duckdb, worker, secret, &connection.token_env)?;
     add_mount(duckdb, &connection.tls_dir)?;
     add_port(duckdb, connection.port)?;
     add_volume(spec, worker)
@@ -36,20 +37,23 @@ pub fn add(
 fn add_variables(
     duckdb: &mut Object,
     worker: &WorkerKey,
+    secret: &Uid,
     token_env: &str,
 ) -> Result<(), BuildError> {
-    if [labels::UID_ENV, labels::NAME_ENV].contains(&token_env) {
+    let known = [labels::UID_ENV, labels::NAME_ENV, labels::SECRET_UID_ENV];
+    if known.contains(&token_env) {
         return Err(reserved("variable", token_env));
     }
     let ours = [
         json!({ "name": labels::UID_ENV, "value": worker.uid.as_str() }),
         json!({ "name": labels::NAME_ENV, "value": worker.name }),
+        json!({ "name": labels::SECRET_UID_ENV, "value": secret.as_str() }),
         json!({ "name": token_env, "valueFrom": { "secretKeyRef": {
             "name": identity::secret_name(&worker.name), "key": labels::TOKEN_KEY,
         }}}),
     ];
     let variables = list_in(duckdb, "env")?;
-    for name in [labels::UID_ENV, labels::NAME_ENV, token_env] {
+    for name in known.into_iter().chain([token_env]) {
         refuse(variables, "variable", name)?;
     }
     variables.splice(0..0, ours);
@@ -109,8 +113,7 @@ fn is_named(entry: &Object, name: &str) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::children::pod;
-    use crate::children::pod_fixtures::{UID, pod_of, worker_of};
+    use crate::children::pod_fixtures::{SECRET, UID, build, pod_of, worker_of};
 
     fn with_duckdb(more: Value) -> Value {
         let mut container = json!({ "name": "duckdb", "image": "duck:1" });
@@ -130,6 +133,7 @@ mod tests {
             json!([
                 { "name": "DUCKWORKER_UID", "value": UID },
                 { "name": "DUCKWORKER_NAME", "value": "w1" },
+                { "name": "DUCKWORKER_SECRET_UID", "value": SECRET },
                 { "name": "DUCKWORKER_TOKEN",
                   "valueFrom": { "secretKeyRef": { "name": "w1-rpc", "key": "bearer-token" } } },
                 { "name": "A", "value": "b" },
@@ -163,7 +167,7 @@ mod tests {
         worker.spec.connection.port = 9000;
         let pod = pod_of(&worker);
         let duckdb = &pod["spec"]["containers"][1];
-        assert_eq!(duckdb["env"][2]["name"], "DUCKGRES_TOKEN");
+        assert_eq!(duckdb["env"][3]["name"], "DUCKGRES_TOKEN");
         assert_eq!(duckdb["volumeMounts"][0]["mountPath"], "/certs");
         let port = json!([{ "containerPort": 9000, "name": "flight", "protocol": "TCP" }]);
         assert_eq!(duckdb["ports"], port);
@@ -183,8 +187,8 @@ mod tests {
 
     #[test]
     fn our_names_are_refused() {
-        let sentence = |template| pod::build(&worker_of(template)).unwrap_err().to_string();
-        for name in ["DUCKWORKER_UID", "DUCKWORKER_NAME", "DUCKWORKER_TOKEN"] {
+        let sentence = |template| build(&worker_of(template)).unwrap_err().to_string();
+        for name in ["DUCKWORKER_UID", "DUCKWORKER_SECRET_UID", "DUCKWORKER_TOKEN"] {
             let template = with_duckdb(json!({ "env": [{ "name": name, "value": "x" }] }));
             assert!(sentence(template).contains(&format!("variable {name:?}")));
         }

@@ -1,6 +1,6 @@
 //! Reads a stored pod: the border at which Kubernetes' words become ours.
 
-use duckworker_api::labels;
+use duckworker_api::{labels, owned};
 use duckworker_core::Reason;
 use duckworker_core::names::{InvalidName, Uid};
 use duckworker_core::plan::observed::{PodPhase, PodSeen, PodStop, Readiness, Trouble, Whose};
@@ -36,17 +36,8 @@ pub fn see(pod: &Pod, worker: &Uid) -> Result<PodSeen, InvalidName> {
 
 /// Whose pod it is: a container's environment cannot be changed once the pod exists.
 pub fn whose(pod: &Pod, worker: &Uid) -> Whose {
-    let named = pod
-        .spec
-        .iter()
-        .flat_map(|spec| &spec.containers)
-        .filter(|container| container.name == labels::DUCKDB_CONTAINER)
-        .flat_map(|container| container.env.iter().flatten())
-        .find(|variable| variable.name == labels::UID_ENV);
-    match named.and_then(|variable| variable.value.as_deref()) {
-        Some(uid) if uid == worker.as_str() => Whose::Ours,
-        _ => Whose::Foreign,
-    }
+    let ours = owned::pod_worker_uid(pod) == Some(worker.as_str());
+    if ours { Whose::Ours } else { Whose::Foreign }
 }
 
 /// Deleted with no grace: the API server forgets it in this very moment, whoever still runs it.

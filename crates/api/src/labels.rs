@@ -22,6 +22,9 @@ pub const INSTANCE_ROLE: &str = "duckworker.dev/role";
 /// The environment variable of a pod that names its worker's uid. Immutable, so it is the proof
 /// of whose pod it is.
 pub const UID_ENV: &str = "DUCKWORKER_UID";
+/// The environment variable of a pod that names the uid of its secret: a namesake that somebody
+/// put in its place is told by it.
+pub const SECRET_UID_ENV: &str = "DUCKWORKER_SECRET_UID";
 /// The environment variable of a pod that names its worker.
 pub const NAME_ENV: &str = "DUCKWORKER_NAME";
 /// The key of a worker's secret that names its worker's uid: the proof of whose secret it is.

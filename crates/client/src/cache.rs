@@ -132,6 +132,7 @@ pub fn filled<K>(store: Store<K>) -> Filled
 where
     K: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
+    #[allow(clippy::disallowed_methods, reason = "the only one who asks the store itself")]
     async move { store.wait_until_ready().await.is_ok() }.boxed().shared()
 }
 

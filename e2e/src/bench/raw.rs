@@ -67,12 +67,13 @@ impl RawWriter {
         self.create(worker, &secret::build(&parse::key(worker)?, &self.credentials)).await
     }
 
-    /// Makes the worker's pod.
+    /// Makes the worker's pod, which mounts this secret.
     ///
     /// # Errors
     /// When the API server refuses.
-    pub async fn make_pod(&self, worker: &DuckWorker) -> Result<Pod> {
-        self.create(worker, &pod::build(worker)?).await
+    pub async fn make_pod(&self, worker: &DuckWorker, secret: &Secret) -> Result<Pod> {
+        let secret = Uid::new(secret.uid().unwrap_or_default())?;
+        self.create(worker, &pod::build(worker, &secret)?).await
     }
 
     async fn create<K>(&self, worker: &DuckWorker, object: &impl Serialize) -> Result<K>

@@ -3,19 +3,16 @@
 use std::{
     io::{BufRead as _, BufReader},
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use duckworker_e2e::{Cluster, ClusterOptions, ControllerProcess};
+use duckworker_e2e::{Cluster, ClusterOptions};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, pidfd_open},
 };
-
-/// The line by which the child process below tells what must be gone after its death.
-const LINE: &str = "state and processes: ";
 
 #[tokio::test]
 async fn nothing_is_left_after_a_stop() -> Result<()> {
@@ -32,16 +29,11 @@ async fn nothing_is_left_after_a_stop() -> Result<()> {
 
 #[test]
 fn nothing_is_left_after_a_sigkill() -> Result<()> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(["--exact", "leftovers::is_killed_by_the_test_above", "--ignored", "--nocapture"])
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hold-cluster"))
         .stdout(Stdio::piped())
         .spawn()?;
     let output = BufReader::new(child.stdout.take().context("no output")?);
-    let line = output.lines().map_while(Result::ok).find_map(|line| {
-        let (_, told) = line.split_once(LINE)?;
-        Some(told.to_owned())
-    });
-    let line = line.context("the child process started no cluster")?;
+    let line = output.lines().next().context("the child process started no cluster")??;
     let (folder, pids) = line.split_once(' ').context("no processes")?;
     let folder = PathBuf::from(folder);
     let processes = pids
@@ -59,21 +51,6 @@ fn nothing_is_left_after_a_sigkill() -> Result<()> {
     }
     ensure!(!folder.exists());
     Ok(())
-}
-
-#[tokio::test]
-#[ignore = "started, and killed, by the test above"]
-async fn is_killed_by_the_test_above() -> Result<()> {
-    let cluster = Cluster::start(ClusterOptions::default()).await?;
-    let sleep = Path::new("sleep");
-    let admin = cluster.user("admin")?;
-    let controller =
-        ControllerProcess::start_program(&cluster, "sleeper", sleep, admin, &["1000"], &[])?;
-    let mut pids = cluster.pids();
-    pids.extend(controller.component().pid());
-    let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
-    println!("{LINE}{} {}", cluster.state_folder().display(), pids.join(" "));
-    std::future::pending().await
 }
 
 fn open(pid: u32) -> Result<OwnedFd> {

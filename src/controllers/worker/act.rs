@@ -211,7 +211,13 @@ async fn make_secret(context: &Context, sight: &mut Sight, lease: &WorkerLease) 
 
 async fn make_pod(context: &Context, sight: &mut Sight, lease: &WorkerLease) -> Done {
     let Some(object) = context.object(lease.key()) else { return Ok(Progress::Rest) };
-    let pod = match pod::build(&object) {
+    let Some(secret) = context.children.made_secret(&lease.key().uid).await else {
+        // None of ours, since a predecessor's pod turned up while it was to be made.
+        let key = lease.key();
+        sight.set_pod(context.children.read_pod(&key.namespace, &key.name).await?);
+        return Ok(if sight.pod.is_some() { Progress::Again } else { Progress::Wait(RECHECK) });
+    };
+    let pod = match pod::build(&object, &secret) {
         Ok(pod) => pod,
         Err(error) => return blocked::unbuildable(context, sight, lease, &error).await,
     };

@@ -1,11 +1,11 @@
 //! What is seen of one worker: from caches, from our own writes where those are newer, and from
 //! consistent reads where something seems to be gone.
 
-use duckworker_api::labels;
+use duckworker_api::{labels, owned};
 use duckworker_client::{Error, Swept, WorkerLease, WorkerSnapshot};
-use duckworker_core::WorkerState;
-use duckworker_core::plan::observed::PodSeen;
+use duckworker_core::plan::observed::{PodSeen, Whose};
 use duckworker_core::plan::worker::{Finalizer, Health, SecretStanding, View, secret_name};
+use duckworker_core::{Uid, WorkerState};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -40,7 +40,7 @@ impl Sight {
         let snapshot = context.lifecycle.newest(&cached).await?;
         let lease = context.lifecycle.lease(&snapshot.key().uid).await?;
         let pod = look_for_pod(context, &snapshot).await?;
-        let secret = look_for_secret(context, &snapshot).await?;
+        let secret = look_for_secret(context, &snapshot, pod.as_ref()).await?;
         let mut sight = Self {
             snapshot,
             lease,
@@ -111,10 +111,12 @@ async fn look_for_pod(context: &Context, seen: &WorkerSnapshot) -> Result<Option
     context.children.read_pod(&key.namespace, &key.name).await
 }
 
-/// The cache's secret. One that seems to be gone or to be another is asked for.
+/// The cache's secret. One that seems to be gone or to be another is asked for: which one it must
+/// be is known from having made it, or from the pod that was made with it.
 async fn look_for_secret(
     context: &Context,
     seen: &WorkerSnapshot,
+    pod: Option<&Pod>,
 ) -> Result<SecretStanding, Error> {
     let worker = seen.worker();
     let (key, status) = (&worker.key, &worker.status);
@@ -136,9 +138,9 @@ async fn look_for_secret(
     if status.secret_name.is_none() && made.is_none() {
         return Ok(SecretStanding::NotMade);
     }
-    let is_it = |uid: Option<&str>| {
-        uid.is_some_and(|uid| made.as_ref().is_none_or(|made| made.as_str() == uid))
-    };
+    let mounted = pod.filter(|pod| pod_view::whose(pod, &key.uid) == Whose::Ours);
+    let wanted = made.as_ref().map(Uid::as_str).or_else(|| mounted.and_then(owned::pod_secret_uid));
+    let is_it = |uid: Option<&str>| uid.is_some_and(|uid| wanted.is_none_or(|own| own == uid));
     let cached_uid = cached.as_ref().and_then(|secret| secret.metadata.uid.as_deref());
     if is_it(cached_uid) || context.caches.made.has_unseen_secret(&key.uid) {
         return Ok(SecretStanding::There);

@@ -4,7 +4,7 @@
 use kube::core::Rule;
 
 use super::{Check, at_creation, list, quote};
-use crate::labels::{DOMAIN, DUCKDB_CONTAINER, ENV_PREFIX, NAME_ENV, TLS_VOLUME, UID_ENV};
+use crate::labels::{DOMAIN, DUCKDB_CONTAINER, ENV_PREFIX, NAME_ENV, SECRET_UID_ENV, TLS_VOLUME, UID_ENV};
 
 /// How long a worker's name may be: its secret, its pod, the host in its certificate and labels
 /// bear it, with suffixes.
@@ -106,7 +106,7 @@ fn connection_checks() -> Vec<Check> {
     let duckdb = quote(DUCKDB_CONTAINER);
     vec![
         Check::new(
-            format!("!(self.connection.tokenEnv in {})", list([UID_ENV, NAME_ENV])),
+            format!("!(self.connection.tokenEnv in {})", list([UID_ENV, NAME_ENV, SECRET_UID_ENV])),
             "spec.connection.tokenEnv is a variable that Duckworker sets itself: choose another \
              name",
         ),

@@ -47,8 +47,8 @@ async fn raise(
     let slot = slots.acquire().await?;
     let worker = writer.finalize(&worker).await?;
     let worker = writer.put(&worker, &Transition::AdoptNew).await?;
-    writer.make_secret(&worker).await?;
-    let made = writer.make_pod(&worker).await?;
+    let secret = writer.make_secret(&worker).await?;
+    let made = writer.make_pod(&worker, &secret).await?;
     let worker = writer.put(&worker, &Transition::Note(first_note(&worker, &made)?)).await?;
     drop(slot);
     let pod = pod.context("a worker of another name")?.await.context("its pod is not seen")?;
