@@ -3,10 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, runtime::watcher};
+use kube::{Api, api::PostParams, runtime::watcher};
+use serde_json::json;
 
-use crate::{cluster::Cluster, wait::await_list};
+use crate::{
+    cluster::Cluster, controller::ControllerProcess, identity::Identity, wait::await_list,
+};
+
+/// The namespace that `config/` installs into.
+pub const SYSTEM: &str = "duckworker-system";
+/// The service account of the controller there.
+const ACCOUNT: &str = "duckworker";
 
 /// The top of the project.
 pub fn project_root() -> &'static Path {
@@ -36,6 +45,34 @@ impl Cluster {
         await_list(&definitions, &everything, "served", |all| all.iter().all(is_served)).await?;
         Ok(())
     }
+}
+
+/// Starts a replica under the controller's own account, with a token bound to a pod as in a
+/// Deployment, and with short Leases. The rights must be installed.
+///
+/// # Errors
+/// When the account is missing or the program does not start.
+pub async fn replica(
+    cluster: &Cluster,
+    name: &str,
+    more: &[&str],
+) -> Result<(ControllerProcess, Identity)> {
+    let pod = json!({
+        "metadata": { "name": name },
+        "spec": { "serviceAccountName": ACCOUNT,
+            "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
+            "containers": [{ "name": "controller", "image": "example.invalid/duckworker:1",
+                "securityContext": { "allowPrivilegeEscalation": false,
+                    "capabilities": { "drop": ["ALL"] } } }] },
+    });
+    let pods: Api<Pod> = Api::namespaced(cluster.client()?, SYSTEM);
+    let pod = pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+    let identity = cluster.service_account(SYSTEM, ACCOUNT, Some(&pod)).await?;
+    let mut args = vec!["controller", "--admin-address", "127.0.0.1:0"];
+    args.extend(["--lease-renew", "300ms", "--lease-pause", "2s", "--lease-expire", "3s"]);
+    args.extend(more);
+    let process = ControllerProcess::start(cluster, name, &identity, &args, &[]).await?;
+    Ok((process, identity))
 }
 
 fn is_served(definition: &CustomResourceDefinition) -> bool {

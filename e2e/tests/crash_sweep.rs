@@ -9,6 +9,6 @@ async fn a_crash_at_any_call_changes_nothing_in_the_end() -> Result<()> {
     let cluster = Cluster::start(ClusterOptions::default()).await?;
     let tally = sweep(&cluster, &Depth::Short.flows(), Depth::Short, 24).await?;
     println!("{tally}");
-    ensure!(tally.is_good(), "{tally}, left out: {}\n{:#?}", tally.unreached, tally.failures);
+    ensure!(tally.is_good(), "{tally}, left out: {:?}\n{:#?}", tally.unreached, tally.failures);
     Ok(())
 }

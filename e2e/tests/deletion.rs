@@ -6,8 +6,8 @@ use duckworker_api::{DuckWorker, labels::FINALIZER};
 use duckworker_client::Origin;
 use duckworker_e2e::in_process::quick_settings;
 use duckworker_e2e::scenario::{
-    ControlPlane, await_nothing_left, bring, controller, controller_with, nothing_is_left,
-    scenario, status, won,
+    ControlPlane, await_event, await_nothing_left, bring, controller, controller_with,
+    nothing_is_left, scenario, status, won,
 };
 use duckworker_e2e::worker::{self, dedicated, is, plain, with_annotation};
 use duckworker_e2e::{TestNamespace, annotation, await_gone};
@@ -110,26 +110,48 @@ fn brief(name: &str) -> serde_json::Value {
     worker
 }
 
-#[tokio::test]
-async fn what_a_live_control_plane_holds_goes_after_the_time_to_drain() -> Result<()> {
-    scenario("delete-foreign", async |ns| {
+/// A worker that a live control plane holds, in each of these ways: it does not look at the deletion,
+/// so the controller waits for the time to drain and then takes the worker over.
+async fn delete_held(
+    test: &str,
+    hold: impl AsyncFn(&ControlPlane, &DuckWorker) -> Result<()>,
+) -> Result<()> {
+    scenario(test, async |ns| {
         let _controller = controller(ns)?;
         let owner = ControlPlane::register(ns).await?;
         delete_each(ns, async |name| {
             let worker = bring(ns, brief(name), "Idle").await?;
-            match name {
-                "background" => drop(owner.claim(&worker, "acme").await?),
-                "foreground" => {
-                    let lease = owner.claim(&worker, "acme").await?;
-                    won(owner.lifecycle.activate(&lease).await?)?;
-                }
-                _ => drop(owner.serve(&worker, "acme").await?),
-            }
+            hold(&owner, &worker).await?;
             Ok(worker)
         })
         .await
     })
     .await
+}
+
+#[tokio::test]
+async fn a_worker_that_a_live_control_plane_reserved_goes() -> Result<()> {
+    let reserve = async |owner: &ControlPlane, worker: &DuckWorker| {
+        owner.claim(worker, "acme").await.map(drop)
+    };
+    delete_held("delete-reserved", reserve).await
+}
+
+#[tokio::test]
+async fn a_worker_that_a_live_control_plane_activates_goes() -> Result<()> {
+    delete_held("delete-activating", async |owner, worker| {
+        let lease = owner.claim(worker, "acme").await?;
+        won(owner.lifecycle.activate(&lease).await?).map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_worker_that_a_live_control_plane_serves_goes() -> Result<()> {
+    let serve = async |owner: &ControlPlane, worker: &DuckWorker| {
+        owner.serve(worker, "acme").await.map(drop)
+    };
+    delete_held("delete-serving", serve).await
 }
 
 #[tokio::test]
@@ -258,4 +280,48 @@ async fn a_worker_of_a_successor_with_the_same_name_is_left_alone() -> Result<()
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn a_worker_whose_status_cannot_be_written_any_more_goes() -> Result<()> {
+    scenario("delete-full", async |ns| {
+        let controller = controller(ns)?;
+        let slow = |name| with_annotation(name, annotation::STOP_DELAY, "1s");
+        let idle = bring(ns, slow("idle"), "Idle").await?;
+        let orphan = bring(ns, slow("orphan"), "Idle").await?;
+        delete_full(ns, &idle).await?;
+        // Nobody can write down that the second one changes hands.
+        controller.kill().await;
+        fill_up_to_a_deletion(ns, &orphan).await?;
+        let _successor = self::controller(ns)?;
+        await_gone(&ns.api(), &orphan).await?;
+        nothing_is_left(ns).await
+    })
+    .await
+}
+
+async fn delete_full(ns: &TestNamespace<'_>, worker: &DuckWorker) -> Result<()> {
+    let pod: Pod = ns.api().get(&worker.name_any()).await?;
+    fill_up_to_a_deletion(ns, worker).await?;
+    let told = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+    let pod: Pod = ns.await_object(&pod.name_any(), "told to stop", told).await?;
+    ensure!(pod.metadata.deletion_grace_period_seconds == Some(5), "its drainTimeoutSeconds");
+    await_event(ns, &worker.name_any(), "StatusTooLarge").await?;
+    await_gone(&ns.api(), worker).await
+}
+
+/// Leaves room for the mark of a deletion and for nothing else.
+async fn fill_up_to_a_deletion(ns: &TestNamespace<'_>, worker: &DuckWorker) -> Result<()> {
+    let (api, name) = (ns.api::<DuckWorker>(), worker.name_any());
+    let tried = worker::fill(ns, &name).await?;
+    for number in 0..tried {
+        match api.delete(&name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 500 => {
+                let less = json!({"metadata": {"labels": { worker::filler(number): null }}});
+                api.patch(&name, &PatchParams::default(), &Patch::Merge(less)).await?;
+            }
+            other => return other.map(drop).map_err(Into::into),
+        }
+    }
+    anyhow::bail!("it cannot be deleted with no label at all")
 }

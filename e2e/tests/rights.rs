@@ -4,22 +4,21 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use duckworker_api::{DuckWorker, labels};
-use duckworker_e2e::install::project_root;
+use duckworker_e2e::install::{SYSTEM, project_root, replica};
 use duckworker_e2e::scenario::{await_event, bring, condition, forbid_pods};
 use duckworker_e2e::worker::{dedicated, is, plain, with_annotation};
 use duckworker_e2e::{
-    Cluster, ClusterOptions, ControllerProcess, Identity, TestNamespace, annotation, await_gone,
-    await_list, node,
+    Cluster, ClusterOptions, TestNamespace, annotation, await_gone, await_list, node,
 };
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use kube::runtime::watcher;
-use serde_json::{Value, json};
+use serde_json::json;
 
-const SYSTEM: &str = "duckworker-system";
-const ACCOUNT: &str = "duckworker";
+/// A janitor in a hurry.
+const JANITOR: [&str; 4] = ["--janitor-interval", "500ms", "--stranded-grace", "1s"];
 
 /// A verb on a resource.
 type Right = (String, String);
@@ -54,35 +53,6 @@ async fn granted(cluster: &Cluster) -> Result<BTreeSet<Right>> {
         rule.verbs.iter().flat_map(on).collect()
     };
     Ok(grants.iter().flat_map(of_rule).collect())
-}
-
-/// A replica under the controller's account, with a token bound to a pod as in a Deployment.
-async fn replica(cluster: &Cluster, name: &str) -> Result<(ControllerProcess, Identity)> {
-    let pod: Value = json!({
-        "metadata": { "name": name },
-        "spec": { "serviceAccountName": ACCOUNT,
-            "containers": [{ "name": "controller", "image": "example.invalid/duckworker:1" }] },
-    });
-    let pods: Api<Pod> = Api::namespaced(cluster.client()?, SYSTEM);
-    let pod = pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
-    let identity = cluster.service_account(SYSTEM, ACCOUNT, Some(&pod)).await?;
-    let args = [
-        "controller",
-        "--admin-address",
-        "127.0.0.1:0",
-        "--lease-renew",
-        "300ms",
-        "--lease-pause",
-        "2s",
-        "--lease-expire",
-        "3s",
-        "--janitor-interval",
-        "500ms",
-        "--stranded-grace",
-        "1s",
-    ];
-    let process = ControllerProcess::start(cluster, name, &identity, &args, &[]).await?;
-    Ok((process, identity))
 }
 
 /// A life without trouble, and three with: spawn, activation, drain, loss, deletion after a time.
@@ -144,7 +114,7 @@ async fn the_verbs_used_are_the_verbs_granted() -> Result<()> {
     let cluster = Cluster::start(ClusterOptions::default()).await?;
     install(&cluster).await?;
     let begin = cluster.audit().mark()?;
-    let (first, identity) = replica(&cluster, "first").await?;
+    let (first, identity) = replica(&cluster, "first", &JANITOR).await?;
     cluster
         .with_namespace("rights", async |ns| {
             live(ns).await?;
@@ -153,7 +123,7 @@ async fn the_verbs_used_are_the_verbs_granted() -> Result<()> {
             let left = bring(ns, plain("left"), "Idle").await?;
             // One dies; another marks it and adopts.
             first.component().kill()?;
-            let (second, _) = replica(&cluster, "second").await?;
+            let (second, _) = replica(&cluster, "second", &JANITOR).await?;
             let adopted =
                 |w: &DuckWorker| w.status.as_ref().is_some_and(|s| s.owner_epoch == Some(2));
             ns.await_object::<DuckWorker>("left", "adopted", adopted).await?;

@@ -172,7 +172,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_built_says_why() {
-        let sentence = |template| pod_fixtures::build(&worker_of(template)).unwrap_err().to_string();
+        let sentence =
+            |template| pod_fixtures::build(&worker_of(template)).unwrap_err().to_string();
         assert!(sentence(json!({})).contains("no container named \"duckdb\""));
         let no_duckdb = json!({ "spec": { "containers": [{ "name": "x", "image": "d:1" }] } });
         assert!(sentence(no_duckdb).contains("no container named \"duckdb\""));

@@ -150,7 +150,9 @@ fn trim_pod(pod: &mut Pod) {
             container.volume_mounts = None;
             container.resources = None;
             if let Some(env) = container.env.as_mut() {
-                env.retain(|v| [labels::UID_ENV, labels::SECRET_UID_ENV].contains(&v.name.as_str()));
+                env.retain(|v| {
+                    [labels::UID_ENV, labels::SECRET_UID_ENV].contains(&v.name.as_str())
+                });
             }
         }
     }

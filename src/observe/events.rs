@@ -47,6 +47,8 @@ pub enum EventReason {
     WorkerOrphaned,
     /// The worker is of a version that this one cannot read; it is left alone.
     WorkerUnreadable,
+    /// The worker's object has grown so large that its status cannot be written.
+    StatusTooLarge,
     /// Pod or secret of the worker's name are somebody else's.
     NameConflict,
     /// The API server refuses the pod: a quota, Pod Security, a policy.
@@ -81,7 +83,7 @@ impl EventReason {
             Self::WorkerOrphaned => "Retire",
             Self::SecretLost | Self::WorkerDrained => "Drain",
             Self::InstanceExpired => "Expire",
-            Self::WorkerUnreadable | Self::NameConflict => "LeaveAlone",
+            Self::WorkerUnreadable | Self::StatusTooLarge | Self::NameConflict => "LeaveAlone",
             Self::PodRefused | Self::PodBlocked => "Spawn",
             Self::DrainStuck | Self::NodeUnreachable => "Wait",
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use duckworker_api::Unreadable;
 
-use crate::answer::Doubt;
+use crate::answer::{self, Doubt};
 
 /// A call that neither did what was asked nor missed. The object is always named.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +101,11 @@ impl Error {
             Self::Refused { .. } | Self::Unreadable { .. } => ErrorClass::Invalid,
             Self::Foreign { .. } => ErrorClass::Conflict,
         }
+    }
+
+    /// Whether a write was refused for the size of its object: it will be whenever it is sent.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if answer::is_too_large(source))
     }
 
     /// The sentence of the API server, where it refused.

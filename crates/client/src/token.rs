@@ -97,7 +97,7 @@ impl WorkerSnapshot {
 }
 
 /// The permit to delete what a worker has: proof that a transition was won from which no way
-/// leads back, or that the worker itself is gone. Taken by value by the functions that delete.
+/// leads back, that none can be written any more, or that the worker itself is gone. Taken by value by the functions that delete.
 #[derive(Debug)]
 #[must_use = "the pod and the secret of a condemned worker must be deleted"]
 pub struct DeletePermit {
@@ -110,6 +110,11 @@ impl DeletePermit {
     pub(crate) fn of(worker: &Worker) -> Option<Self> {
         let condemned = worker.status.state.is_condemned();
         condemned.then(|| Self { key: worker.key.clone(), pod: worker.status.pod.clone() })
+    }
+
+    /// For a worker that is being deleted and whose end cannot be written.
+    pub(crate) fn of_unwritable(worker: &Worker) -> Self {
+        Self { key: worker.key.clone(), pod: worker.status.pod.clone() }
     }
 
     /// For a worker that a consistent read did not find, or that never had an owner.

@@ -32,7 +32,9 @@ async fn main() -> Result<ExitCode> {
     for failure in &tally.failures {
         println!("failed: {failure}");
     }
-    println!("left out, since their call did not come again: {}", tally.unreached);
+    for case in &tally.unreached {
+        println!("left out, since its call did not come again: {case}");
+    }
     println!("{tally}");
     Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::census::{Census, Counts};
 use super::ending::ending;
 use super::flow::{Flow, await_nothing, delete};
-use super::subject::Subject;
+use super::subject::{Doom, Subject};
 use crate::report::report_failure;
 use crate::{Cluster, PATIENCE, TestNamespace};
 
@@ -89,12 +89,16 @@ async fn is_stopped_before_end(
 ) -> Result<bool> {
     tokio::select! {
         biased;
-        () = subject.stopped() => Ok(true),
-        end = flow.finish(ns) => {
-            end?;
-            Ok(false)
-        }
+        () = subject.stopped() => return Ok(true),
+        end = flow.finish(ns) => end?,
     }
+    // The call that is to be its last may have brought the end about: then the watch may tell of
+    // the end before the answer stops the instance.
+    if subject.disarm() == Doom::Sealed {
+        subject.stopped().await;
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// The census by a watch, once it has caught up with what the end shows.

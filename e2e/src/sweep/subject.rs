@@ -15,6 +15,15 @@ use crate::in_process::{InProcess, quick_settings};
 /// How soon a started instance is looked at again.
 const GLANCE: Duration = Duration::from_millis(10);
 
+/// What awaits an instance that suffers no further fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doom {
+    /// A fault that stops it is under way.
+    Sealed,
+    /// It lives on.
+    None,
+}
+
 /// A controller instance whose calls on workers, pods and secrets are counted and can fail.
 pub struct Subject {
     faults: Faults,
@@ -55,6 +64,13 @@ impl Subject {
     pub fn arm(&self, faults: impl IntoIterator<Item = (u64, Fault)>) {
         self.faults.choose(Script::new(faults));
         self.armed.store(true, Ordering::SeqCst);
+    }
+
+    /// No further call suffers a fault.
+    pub fn disarm(&self) -> Doom {
+        self.faults.choose(Script::new([]));
+        let stops = |record: &Record| record.fault.as_ref().is_some_and(Fault::stops);
+        if self.faults.records().iter().any(stops) { Doom::Sealed } else { Doom::None }
     }
 
     /// Returns when a fault has stopped it.

@@ -29,9 +29,8 @@ async fn nothing_is_left_after_a_stop() -> Result<()> {
 
 #[test]
 fn nothing_is_left_after_a_sigkill() -> Result<()> {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hold-cluster"))
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child =
+        Command::new(env!("CARGO_BIN_EXE_hold-cluster")).stdout(Stdio::piped()).spawn()?;
     let output = BufReader::new(child.stdout.take().context("no output")?);
     let line = output.lines().next().context("the child process started no cluster")??;
     let (folder, pids) = line.split_once(' ').context("no processes")?;

@@ -7,9 +7,7 @@ use duckworker_core::Note;
 use duckworker_core::conditions::{Condition, ConditionStatus, ConditionType};
 use duckworker_e2e::plane::{Plane, won};
 use duckworker_e2e::scenario::scenario;
-use duckworker_e2e::{TestNamespace, worker};
-use kube::api::{Patch, PatchParams};
-use serde_json::{Map, Value, json};
+use duckworker_e2e::worker::{self, fill};
 
 use crate::DEADLINE;
 
@@ -41,25 +39,4 @@ async fn a_status_that_is_too_large_is_refused_at_once_and_for_good() -> Result<
         Ok(())
     })
     .await
-}
-
-/// Gives a worker as many labels as etcd takes.
-pub async fn fill(ns: &TestNamespace<'_>, name: &str) -> Result<()> {
-    let api = ns.api::<DuckWorker>();
-    let mut number = 0_usize;
-    for (batch, length) in [(5000, 63), (500, 63), (50, 63), (5, 63), (1, 63), (1, 1)] {
-        loop {
-            let labels: Map<String, Value> = (number..number + batch)
-                .map(|n| (format!("filled-{n:0>50}"), json!("x".repeat(length))))
-                .collect();
-            number += batch;
-            let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
-            match api.patch(name, &PatchParams::default(), &patch).await {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.code == 500 => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-    Ok(())
 }

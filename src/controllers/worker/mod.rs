@@ -10,6 +10,7 @@
 //! | [`act`] | each step, carried out |
 //! | [`blocked`] | what is told when a step cannot be carried out |
 //! | [`endings`] | the Event that the end of a worker deserves |
+//! | [`unwritten`] | the end of a worker whose status cannot be written |
 //! | [`made`] | what was made and is not in the caches yet |
 
 pub mod act;
@@ -19,6 +20,7 @@ pub mod endings;
 pub mod made;
 pub mod reconcile;
 pub mod sight;
+pub mod unwritten;
 
 use std::sync::{Arc, OnceLock};
 

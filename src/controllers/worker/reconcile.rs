@@ -14,6 +14,7 @@ use kube::runtime::reflector::ObjectRef;
 use super::act::{self, Progress};
 use super::context::Context;
 use super::sight::Sight;
+use super::unwritten;
 use crate::observe::EventReason;
 
 /// More steps in one go than any worker needs. Reaching it means that two steps undo each other.
@@ -65,9 +66,12 @@ async fn drive(context: &Context, sight: &mut Sight) -> Result<Progress, Error> 
     for _ in 0..STEPS {
         let step = plan::next(&sight.view(context));
         tracing::debug!(worker = %sight.snapshot.key(), ?step, "next step");
-        match act::carry_out(context, sight, step).await? {
-            Progress::Again => sight.renew(context).await?,
-            done => return Ok(done),
+        match act::carry_out(context, sight, step).await {
+            Ok(Progress::Again) => sight.renew(context).await?,
+            Err(error) if error.is_too_large() && sight.snapshot.worker().is_deleting() => {
+                return unwritten::end(context, sight, error).await;
+            }
+            done => return done,
         }
     }
     tracing::error!(worker = %sight.snapshot.key(), "the steps of this worker do not come to an end");

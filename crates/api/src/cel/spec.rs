@@ -4,7 +4,9 @@
 use kube::core::Rule;
 
 use super::{Check, at_creation, list, quote};
-use crate::labels::{DOMAIN, DUCKDB_CONTAINER, ENV_PREFIX, NAME_ENV, SECRET_UID_ENV, TLS_VOLUME, UID_ENV};
+use crate::labels::{
+    DOMAIN, DUCKDB_CONTAINER, ENV_PREFIX, NAME_ENV, SECRET_UID_ENV, TLS_VOLUME, UID_ENV,
+};
 
 /// How long a worker's name may be: its secret, its pod, the host in its certificate and labels
 /// bear it, with suffixes.

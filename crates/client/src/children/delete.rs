@@ -10,7 +10,7 @@ use kube::core::PartialObjectMeta;
 use super::Children;
 use super::create::{by_uid, failed};
 use crate::answer::{self, Answer};
-use crate::error::Error;
+use crate::error::{Error, ErrorClass};
 use crate::store;
 use crate::token::{DeletePermit, PodGone, Swept};
 
@@ -85,6 +85,10 @@ impl Children {
     /// Deletes every secret of a worker whose pod is gone: those with its uid in their label, if
     /// their immutable data say the same.
     ///
+    /// In a namespace that is being deleted our right to list secrets may be gone before our
+    /// finalizers are. Its secrets then go with it: nothing keeps one of ours, and no new one can be
+    /// made there.
+    ///
     /// # Errors
     /// When the server does not answer or refuses. Nothing follows from that: try again.
     pub async fn sweep_secrets(&self, gone: PodGone) -> Result<Swept, Error> {
@@ -93,7 +97,16 @@ impl Children {
         let what = format!("sweeping the secrets of DuckWorker {key}");
         let selector = format!("{}={}", labels::WORKER_UID, key.uid);
         let params = ListParams::default().labels(&selector);
-        let found = store::read(self.deadline(), &what, || api.list_metadata(&params)).await?;
+        let found = store::read(self.deadline(), &what, || api.list_metadata(&params)).await;
+        let found = match found {
+            Err(error)
+                if error.class() == ErrorClass::Forbidden
+                    && self.is_namespace_ending(&key.namespace).await? =>
+            {
+                return Ok(Swept::new(gone));
+            }
+            found => found?,
+        };
         for secret in found.items {
             self.delete_secret(&gone, &secret).await?;
         }
