@@ -46,6 +46,10 @@ bench: bench-spawn bench-claim bench-failover
 crash-sweep *ARGS:
     cargo run --package duckworker-e2e --bin crash-sweep -- {{ARGS}}
 
+# Storms over API server, etcd, rights and tokens, of this many seconds each
+storms SECONDS="60":
+    DUCKWORKER_STORM_SECONDS={{SECONDS}} cargo test --package duckworker-e2e --test storms -- --nocapture
+
 # Random requests on the simulator and on the real API server must be answered alike
 conformance N="20000":
     DUCKWORKER_CONFORMANCE_REQUESTS={{N}} cargo test --package duckworker-e2e --test conformance -- --nocapture

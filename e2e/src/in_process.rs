@@ -81,6 +81,14 @@ impl InProcess {
         (&mut self.task).await.context("the instance panicked")?
     }
 
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// Why it ended.
+    pub async fn ended(mut self) -> Result<()> {
+        (&mut self.task).await.context("the instance panicked")?
+    }
+
     /// Ends it as SIGKILL does: nothing is handed over.
     pub async fn kill(mut self) {
         self.task.abort();

@@ -44,6 +44,7 @@ mod service_account;
 mod spawner;
 mod state;
 pub mod sweep;
+mod tokens;
 mod wait;
 pub mod worker;
 
@@ -58,6 +59,7 @@ pub use kubectl::KubectlOutput;
 pub use kwok::{SIMULATED_NODE, annotation};
 pub use namespace::{TEST_LABEL, TestNamespace};
 pub use options::{ClusterOptions, User};
+pub use tokens::TokenKey;
 pub use wait::{
     PATIENCE, Watchable, await_gone, await_list, await_object, pod_is_ready, pod_phase,
 };
