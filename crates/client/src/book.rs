@@ -111,27 +111,79 @@ impl Book {
         self.held.subscribe()
     }
 
-    /// Forgets a worker that is gone, unless somebody is at it or a write of it is undecided.
-    pub fn forget(&self, uid: &Uid) {
-        self.forget_if(uid, |slot| slot.in_flight.is_none());
+    /// Forgets a worker that is gone, unless a write of it is undecided. Where somebody is at it
+    /// just now, that is done as soon as he is through: a lease that nobody gives back would keep
+    /// this instance from leaving.
+    pub fn forget(self: &Arc<Self>, uid: &Uid) {
+        if self.forget_decided(uid) == Forgotten::Busy {
+            let (book, uid) = (Arc::clone(self), uid.clone());
+            tokio::spawn(async move {
+                drop(book.lock_known(&uid).await);
+                book.forget_decided(&uid);
+            });
+        }
+    }
+
+    fn forget_decided(&self, uid: &Uid) -> Forgotten {
+        self.forget_if(uid, |slot| slot.in_flight.is_none())
     }
 
     /// Forgets a worker that is not ours: a miss leaves nothing behind.
     pub fn forget_unheld(&self, uid: &Uid) {
-        self.forget_if(uid, |slot| slot.in_flight.is_none() && slot.held.is_none());
+        let _ = self.forget_if(uid, |slot| slot.in_flight.is_none() && slot.held.is_none());
     }
 
-    fn forget_if(&self, uid: &Uid, may: impl Fn(&Slot) -> bool) {
+    fn forget_if(&self, uid: &Uid, may: impl Fn(&Slot) -> bool) -> Forgotten {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = slots.get(uid).is_some_and(|slot| {
-            // Nobody else holds the slot, so nobody can lock it between here and the removal.
-            Arc::strong_count(slot) == 1 && slot.try_lock().is_ok_and(|slot| may(&slot))
-        });
-        if idle
-            && let Some(slot) = slots.remove(uid)
-            && let Ok(mut slot) = slot.try_lock()
-        {
-            self.hold(&mut slot, None);
+        let Some(slot) = slots.get(uid) else { return Forgotten::Yes };
+        // Where nobody else has the slot, nobody can lock it between here and the removal.
+        let alone = Arc::strong_count(slot) == 1;
+        let Some(mut slot) = slot.try_lock().ok().filter(|_| alone) else {
+            return Forgotten::Busy;
+        };
+        if !may(&slot) {
+            return Forgotten::Kept;
         }
+        self.hold(&mut slot, None);
+        drop(slot);
+        slots.remove(uid);
+        Forgotten::Yes
+    }
+}
+
+/// What became of the wish to forget a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forgotten {
+    /// Nothing is known of it any more.
+    Yes,
+    /// Somebody is at it.
+    Busy,
+    /// It has to be remembered.
+    Kept,
+}
+
+#[cfg(test)]
+mod tests {
+    use duckworker_core::{Epoch, Owner, WorkerKey};
+
+    use super::*;
+
+    fn lease(uid: &Uid) -> LeaseFence {
+        let key = WorkerKey { namespace: "a".into(), name: "w".into(), uid: uid.clone() };
+        LeaseFence { key, owner: Owner::new("user:me:1").unwrap(), epoch: Epoch::FIRST }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_goes_while_somebody_is_at_it_is_forgotten_afterwards() {
+        let (book, uid) = (Arc::new(Book::default()), Uid::new("u").unwrap());
+        let mut held = book.held();
+        let mut slot = book.lock(&uid).await;
+        book.hold(&mut slot, Some(lease(&uid)));
+        book.forget(&uid);
+        tokio::task::yield_now().await;
+        assert_eq!(*held.borrow(), 1, "whoever is at it goes on with what he has");
+        drop(slot);
+        held.wait_for(|held| *held == 0).await.unwrap();
+        assert!(book.lock_known(&uid).await.is_none());
     }
 }

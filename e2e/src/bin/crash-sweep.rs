@@ -12,7 +12,7 @@ use duckworker_e2e::{Cluster, ClusterOptions};
 #[derive(Parser)]
 struct Args {
     /// How many cases run at once.
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = 16)]
     at_once: usize,
     /// Only these flows, such as `apply-to-idle`.
     #[arg(long)]

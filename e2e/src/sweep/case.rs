@@ -13,6 +13,10 @@ use super::subject::{Doom, Subject};
 use crate::report::report_failure;
 use crate::{Cluster, PATIENCE, TestNamespace};
 
+/// How long a run may take: two crashes cost two Leases, and many runs share one machine. Where it
+/// is so slow that renewals come late, instances do not trust their own watch over others, as they
+/// should, and everything takes longer.
+const CASE: Duration = PATIENCE.saturating_mul(4);
 /// Between two looks at a watch that has to catch up.
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -35,7 +39,7 @@ pub struct Run {
 /// Runs a flow in a namespace of its own, then deletes the worker and demands that nothing is left.
 pub async fn run(cluster: &Cluster, flow: Flow, disturbance: &Disturbance) -> Result<Run> {
     let ns = cluster.create_namespace(&format!("sweep-{flow}")).await?;
-    let patient = tokio::time::timeout(PATIENCE, run_in(&ns, flow, disturbance));
+    let patient = tokio::time::timeout(CASE, run_in(&ns, flow, disturbance));
     let result = patient.await.unwrap_or_else(|_| bail!("it did not end"));
     if let Err(error) = &result {
         let report = report_failure(&ns).await;
