@@ -1,0 +1,65 @@
+//! The documented way out: the commands of `docs/operations.md`, as they stand there.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use duckworker_e2e::install::{project_root, replica};
+use duckworker_e2e::scenario::bring;
+use duckworker_e2e::worker::{dedicated, plain};
+use duckworker_e2e::{Cluster, ClusterOptions, await_gone};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
+use kube::api::ListParams;
+
+/// The commands of the first block under a heading of the page, without `$ kubectl`.
+fn commands(heading: &str) -> Result<Vec<Vec<String>>> {
+    let page = fs::read_to_string(project_root().join("docs/operations.md"))?;
+    let (_, section) = page.split_once(&format!("## {heading}\n")).context("no such heading")?;
+    let (_, block) = section.split_once("```console\n").context("no commands under it")?;
+    let (block, _) = block.split_once("```").context("a block without an end")?;
+    let command = |line: &str| -> Option<Vec<String>> {
+        let words = line.strip_prefix("$ kubectl ")?;
+        Some(words.split_whitespace().map(absolute).collect())
+    };
+    Ok(block.lines().filter_map(command).collect())
+}
+
+/// A path of the project, wherever the test runs.
+fn absolute(word: &str) -> String {
+    let is_path = ["crds/", "config/"].iter().any(|folder| word.starts_with(folder));
+    if is_path { project_root().join(word).display().to_string() } else { word.to_owned() }
+}
+
+async fn run(cluster: &Cluster, heading: &str) -> Result<()> {
+    let commands = commands(heading)?;
+    ensure!(!commands.is_empty(), "no commands under {heading}");
+    for words in commands {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        cluster.kubectl(&words).await?.ok().with_context(|| format!("{words:?}"))?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_left_after_the_documented_commands() -> Result<()> {
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    run(&cluster, "Install").await?;
+    let (controller, _) = replica(&cluster, "only", &[]).await?;
+    let ns = cluster.create_namespace("uninstall").await?;
+    bring(&ns, plain("idle"), "Idle").await?;
+    bring(&ns, dedicated("hot", "acme"), "Hot").await?;
+    let system: Namespace = ns.cluster_api().get("duckworker-system").await?;
+
+    run(&cluster, "Uninstall").await?;
+    await_gone(&ns.cluster_api(), &system).await?;
+    let (pods, secrets) = (ns.api::<Pod>(), ns.api::<Secret>());
+    let all = ListParams::default();
+    ensure!(pods.list(&all).await?.items.is_empty(), "pods are left");
+    ensure!(secrets.list(&all).await?.items.is_empty(), "secrets are left");
+    let definitions: Api<CustomResourceDefinition> = ns.cluster_api();
+    ensure!(definitions.list(&all).await?.items.is_empty(), "definitions are left");
+    // Its Lease and its rights went with the rest: it has nothing to stop for.
+    controller.component().kill()?;
+    ns.delete_and_wait().await
+}
