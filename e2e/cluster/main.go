@@ -20,16 +20,20 @@ import (
 )
 
 // parts maps the name of each part to its main function, which finds its arguments in os.Args
-// and never returns. A kubelet for real pods would be one more line here.
+// and never returns.
 var parts = map[string]func(){
 	"compact":                 compact,
+	"enter":                   enter,
 	"etcd":                    etcd,
 	"kube-apiserver":          apiServer,
 	"kube-controller-manager": controllerManager,
 	"kube-scheduler":          scheduler,
-	"kwok":                    kwok,
 	"kubectl":                 kubectl,
+	"kubelet":                 kubelet,
+	"kwok":                    kwok,
 	"run":                     run,
+	"sandbox":                 makeSandbox,
+	"sandbox-init":            sandboxInit,
 }
 
 func main() {

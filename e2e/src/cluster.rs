@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use futures::future::{select_all, try_join_all};
+use futures::future::{select_all, try_join, try_join_all};
 use kube::{Client, Config};
 use tokio::sync::OnceCell;
 
@@ -18,11 +18,12 @@ use crate::{
     kubectl::{KubectlOutput, kubectl},
     kwok,
     layout::Layout,
-    node::{await_service_account, create_simulated_node},
-    options::{ADMIN, CONTROLLER_MANAGER, ClusterOptions, KWOK, SCHEDULER},
-    parts::Parts,
+    node::{await_service_account, create_simulated_node, set_aside},
+    options::{ADMIN, CONTROLLER_MANAGER, ClusterOptions, KUBELET, KWOK, SCHEDULER},
+    parts::{Parts, Place},
     port::free_port,
     ready::await_api_server,
+    real::{RealNode, Sandbox},
     state::StateFolder,
 };
 
@@ -32,6 +33,7 @@ use crate::{
 /// by SIGKILL, the same happens.
 pub struct Cluster {
     // Fields are dropped in this order: the state goes last, when nobody writes there any more.
+    real_node: Option<RealNode>,
     kwok: Option<Component>,
     scheduler: Option<Component>,
     controller_manager: Option<Component>,
@@ -39,6 +41,7 @@ pub struct Cluster {
     etcd: Component,
     identities: Vec<Identity>,
     pub(crate) server: Server,
+    pub(crate) place: Place,
     pub(crate) layout: Layout,
     pub(crate) duckcluster: PathBuf,
     /// Name and log file of each controller that was started on the cluster.
@@ -54,13 +57,17 @@ impl Cluster {
         let duckcluster = tokio::task::spawn_blocking(duckcluster).await??;
         let state = StateFolder::create()?;
         let layout = Layout::new(state.path());
-        let port = free_port()?;
-        let server = layout.prepare(port)?;
-        let identities = identities(&options, &layout, &server)?;
         let parts = Parts { duckcluster: &duckcluster, layout: &layout };
+        let sandbox = if options.real_node { Some(Sandbox::start(&parts).await?) } else { None };
+        let place = match &sandbox {
+            Some(sandbox) => Place::linked(sandbox.network()),
+            None => Place::loopback(free_port()?),
+        };
+        let server = layout.prepare(place.address)?;
+        let identities = identities(&options, &layout, &server)?;
 
         let etcd = parts.etcd();
-        let api_server = parts.api_server("kube-apiserver", port, &options.api_server_flags);
+        let api_server = parts.api_server("kube-apiserver", place, &options.api_server_flags);
         let with = |wanted: bool, name| wanted.then(|| identity(&identities, name)).transpose();
         let controller_manager = with(options.controller_manager, CONTROLLER_MANAGER)?
             .map(|identity| parts.controller_manager(identity));
@@ -70,8 +77,13 @@ impl Cluster {
         let kwok =
             with(options.simulated_nodes > 0, KWOK)?.map(|identity| parts.kwok(identity, &config));
 
+        let kubelet = identity(&identities, KUBELET)?;
+        let real_node =
+            sandbox.map(|sandbox| RealNode::new(&parts, sandbox, kubelet)).transpose()?;
+
         let controllers = Mutex::default();
         let cluster = Self {
+            real_node,
             kwok,
             scheduler,
             controller_manager,
@@ -79,6 +91,7 @@ impl Cluster {
             etcd,
             identities,
             server,
+            place,
             layout,
             duckcluster,
             controllers,
@@ -115,16 +128,29 @@ impl Cluster {
         self.etcd.start()?;
         self.api_server.start()?;
         let client = self.client()?;
-        self.while_alive(await_api_server(&client)).await?;
+        let runtime = async {
+            match &self.real_node {
+                Some(node) => node.start_runtime().await,
+                None => Ok(()),
+            }
+        };
+        self.while_alive(try_join(await_api_server(&client), runtime)).await?;
         // A part that starts before the server answers asks again only after a second.
         for part in [&self.controller_manager, &self.scheduler, &self.kwok].into_iter().flatten() {
             part.start()?;
         }
         let nodes = (0..options.simulated_nodes).map(|number| {
             let client = client.clone();
-            async move { create_simulated_node(client, &format!("sim-{number}")).await }
+            async move {
+                let name = format!("sim-{number}");
+                create_simulated_node(client.clone(), &name).await?;
+                if options.real_node { set_aside(client, &name).await } else { Ok(()) }
+            }
         });
         self.while_alive(try_join_all(nodes)).await?;
+        if let Some(node) = &self.real_node {
+            self.while_alive(node.join(client.clone())).await?;
+        }
         if options.controller_manager {
             self.while_alive(await_service_account(&client, "default")).await?;
         }
@@ -229,11 +255,17 @@ impl Cluster {
         self.kwok.as_ref().context("this cluster has no simulated nodes")
     }
 
+    /// The node that really runs pods.
+    pub fn real_node(&self) -> Result<&RealNode> {
+        self.real_node.as_ref().context("this cluster has no real node")
+    }
+
     /// All parts that the cluster has.
     pub fn parts(&self) -> Vec<&Component> {
         let optional = [&self.controller_manager, &self.scheduler, &self.kwok];
         let always = [&self.etcd, &self.api_server];
-        always.into_iter().chain(optional.into_iter().flatten()).collect()
+        let parts = always.into_iter().chain(optional.into_iter().flatten());
+        parts.chain(self.real_node.iter().flat_map(RealNode::parts)).collect()
     }
 
     /// The ids of all processes of the cluster.

@@ -13,7 +13,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 use tokio::sync::watch;
 
 use crate::spawner::spawn_tied;
@@ -171,6 +174,20 @@ impl Component {
         }
         let status = running.wait()?;
         Ok(ended && status.success())
+    }
+
+    /// The same without a runtime, for destructors.
+    pub(crate) fn end(&self, grace: Duration) -> Result<()> {
+        let Some(running) = self.lock().take() else {
+            return Ok(());
+        };
+        let _ = running.signal(Signal::TERM);
+        let limit = Timespec { tv_sec: grace.as_secs().try_into()?, tv_nsec: 0 };
+        if poll(&mut [PollFd::new(&running.pidfd, PollFlags::IN)], Some(&limit)) != Ok(1) {
+            let _ = running.signal(Signal::KILL);
+        }
+        running.wait().with_context(|| format!("cannot await the end of {}", self.name))?;
+        Ok(())
     }
 
     /// Kills the process and starts it again, with the same arguments.

@@ -47,9 +47,10 @@ impl Cluster {
         let parts = Parts { duckcluster: &self.duckcluster, layout: &self.layout };
         let port = free_port()?;
         let name = format!("kube-apiserver-{port}");
-        let component = parts.api_server(&name, port, &[]);
+        let place = self.place.beside(port);
+        let component = parts.api_server(&name, place, &[]);
         component.start()?;
-        let server = Server { url: format!("https://127.0.0.1:{port}"), ..self.server.clone() };
+        let server = Server { url: format!("https://{}", place.address), ..self.server.clone() };
         let layout = self.layout.clone();
         let audit = AuditLog::new(parts.audit_log(&name));
         let second = SecondApiServer { component, server, layout, audit };

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddrV4,
     path::{Path, PathBuf},
 };
 
@@ -56,8 +57,11 @@ impl Layout {
     }
 
     /// Writes keys, certificate and policy, and returns what a client must know of the server.
-    pub(crate) fn prepare(&self, port: u16) -> Result<Server> {
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+    pub(crate) fn prepare(&self, address: SocketAddrV4) -> Result<Server> {
+        let mut names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        if !address.ip().is_loopback() {
+            names.push(address.ip().to_string());
+        }
         // The certificate vouches for itself, so it is the authority as well.
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names)?;
         let authority_file = self.write("tls.crt", cert.pem())?;
@@ -68,7 +72,7 @@ impl Layout {
         self.write("service-accounts.pub", tokens.public_key_pem())?;
         self.write("audit-policy.yaml", AUDIT_POLICY)?;
         fs::create_dir(self.path("kubeconfig"))?;
-        let url = format!("https://127.0.0.1:{port}");
+        let url = format!("https://{address}");
         Ok(Server { url, authority: cert.der().to_vec(), authority_file })
     }
 

@@ -1,8 +1,8 @@
 //! An embedded Kubernetes for tests and for the demo, and a harness to write tests on it.
 //!
 //! A [`Cluster`] is real: etcd, the API server, the controller manager and the scheduler, all from
-//! one binary that is built on first use. Only its nodes are simulated. Tests share one cluster,
-//! each in a namespace of its own:
+//! one binary that is built on first use. Only its nodes are simulated, and beside them there may be
+//! a [`real`] one. Tests share one cluster, each in a namespace of its own:
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -21,10 +21,13 @@
 mod audit;
 pub mod bench;
 mod binary;
+mod cache;
 mod cluster;
 mod component;
+mod control_group;
 mod controller;
 mod fault;
+mod golang;
 mod identity;
 pub mod in_process;
 pub mod install;
@@ -38,6 +41,7 @@ mod parts;
 pub mod plane;
 mod port;
 mod ready;
+pub mod real;
 mod report;
 pub mod scenario;
 mod service_account;
@@ -61,5 +65,6 @@ pub use namespace::{TEST_LABEL, TestNamespace};
 pub use options::{ClusterOptions, User};
 pub use tokens::TokenKey;
 pub use wait::{
-    PATIENCE, Watchable, await_gone, await_list, await_object, pod_is_ready, pod_phase,
+    PATIENCE, Watchable, await_gone, await_list, await_object, await_object_within, pod_is_ready,
+    pod_phase,
 };

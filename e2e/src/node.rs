@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{
     Api, Client,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -30,6 +30,17 @@ pub async fn create_simulated_node(client: Client, name: &str) -> Result<Node> {
         .await
         .with_context(|| format!("cannot create the simulated node {name}"))?;
     await_object(&nodes, name, "Ready and without taints", is_usable).await
+}
+
+/// Keeps pods off a node that do not ask for a simulated one: beside a real node.
+pub(crate) async fn set_aside(client: Client, name: &str) -> Result<()> {
+    let nodes: Api<Node> = Api::all(client);
+    let (key, value) = SIMULATED_NODE;
+    let taint = json!({ "spec": { "taints": [
+        { "key": key, "value": value, "effect": "NoSchedule" }
+    ] } });
+    nodes.patch(name, &PatchParams::default(), &Patch::Merge(&taint)).await?;
+    Ok(())
 }
 
 /// Keeps new pods off a node.
@@ -62,7 +73,7 @@ pub(crate) async fn await_service_account(client: &Client, namespace: &str) -> R
 }
 
 /// Whether pods can be scheduled to the node: a new node is tainted until it has reported.
-fn is_usable(node: &Node) -> bool {
+pub(crate) fn is_usable(node: &Node) -> bool {
     let spec = node.spec.as_ref();
     let tainted = spec.and_then(|spec| spec.taints.as_ref()).is_some_and(|t| !t.is_empty());
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());

@@ -31,6 +31,9 @@ pub struct ClusterOptions {
     pub scheduler: bool,
     /// How many simulated nodes to start with; with none, nothing simulates nodes.
     pub simulated_nodes: usize,
+    /// Whether to have a real node, too, which really runs pods; see [`crate::real`]. Simulated
+    /// nodes are tainted then: only pods that tolerate [`crate::SIMULATED_NODE`] go there.
+    pub real_node: bool,
     /// Users beside `admin` (who may do everything), `platform`, `alice` and `bob` (who may do
     /// nothing yet).
     pub users: Vec<User>,
@@ -45,6 +48,7 @@ impl Default for ClusterOptions {
             controller_manager: true,
             scheduler: true,
             simulated_nodes: 1,
+            real_node: false,
             users: Vec::new(),
             api_server_flags: Vec::new(),
         }
@@ -67,6 +71,7 @@ impl ClusterOptions {
             User::new(CONTROLLER_MANAGER),
             User::new(SCHEDULER),
             User::new(KWOK).group("system:masters"),
+            User::new(KUBELET).group("system:nodes"),
         ];
         users.extend(self.users.iter().cloned());
         users
@@ -79,3 +84,5 @@ pub(crate) const ADMIN: &str = "admin";
 pub(crate) const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 pub(crate) const SCHEDULER: &str = "system:kube-scheduler";
 pub(crate) const KWOK: &str = "kwok";
+/// The name says which node it is, and so which pods are its own.
+pub(crate) const KUBELET: &str = "system:node:real-0";

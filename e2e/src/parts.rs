@@ -1,17 +1,52 @@
 //! How each part of the cluster is started: one function with the flags of each.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    path::{Path, PathBuf},
+};
 
-use crate::{component::Component, identity::Identity, layout::Layout};
+use crate::{component::Component, identity::Identity, layout::Layout, real::Network};
 
 /// Built-in clients may ask as often as they like: their default limits (20 requests a second)
 /// make a start take five seconds longer, and a burst of pods a minute.
 const UNLIMITED: [&str; 2] = ["--kube-api-qps=5000", "--kube-api-burst=5000"];
 
+/// Addresses of Services in a cluster whose nodes are all simulated.
+const LOOPBACK_SERVICES: &str = "127.200.0.0/16";
+
 /// Makes the parts of one cluster, none of them started yet.
 pub(crate) struct Parts<'a> {
     pub(crate) duckcluster: &'a Path,
     pub(crate) layout: &'a Layout,
+}
+
+/// Where an API server is to be found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) address: SocketAddrV4,
+    network: Option<Network>,
+}
+
+impl Place {
+    /// On the loopback interface: nobody but this machine can ask it.
+    pub(crate) fn loopback(port: u16) -> Self {
+        Self { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), network: None }
+    }
+
+    /// On the link to a real node: nobody but this machine and that node can ask it.
+    pub(crate) fn linked(network: Network) -> Self {
+        let address = SocketAddrV4::new(network.machine(), Network::PORT);
+        Self { address, network: Some(network) }
+    }
+
+    /// Another server of the same cluster, on the loopback interface.
+    pub(crate) fn beside(self, port: u16) -> Self {
+        Self { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), ..self }
+    }
+
+    fn services(self) -> String {
+        self.network.map_or_else(|| LOOPBACK_SERVICES.to_owned(), Network::services)
+    }
 }
 
 impl Parts<'_> {
@@ -33,19 +68,28 @@ impl Parts<'_> {
     }
 
     /// An API server; `name` tells several on the same etcd apart.
-    pub(crate) fn api_server(&self, name: &str, port: u16, further_flags: &[String]) -> Component {
+    pub(crate) fn api_server(
+        &self,
+        name: &str,
+        place: Place,
+        further_flags: &[String],
+    ) -> Component {
         let file = |name| self.layout.path(name).display().to_string();
         self.part(name, "kube-apiserver")
             .args([
                 format!("--etcd-servers={}", self.layout.etcd_url()),
-                "--bind-address=127.0.0.1".to_owned(),
-                "--advertise-address=127.0.0.1".to_owned(),
-                format!("--secure-port={port}"),
+                format!("--bind-address={}", place.address.ip()),
+                format!("--advertise-address={}", place.address.ip()),
+                format!("--secure-port={}", place.address.port()),
                 format!("--tls-cert-file={}", file("tls.crt")),
                 format!("--tls-private-key-file={}", file("tls.key")),
-                // The address above is a loopback one, which an EndpointSlice refuses.
+                // The address above may be a loopback one, which an EndpointSlice refuses.
                 "--endpoint-reconciler-type=none".to_owned(),
-                "--service-cluster-ip-range=127.200.0.0/16".to_owned(),
+                format!("--service-cluster-ip-range={}", place.services()),
+                // To a kubelet it shows the certificate that it has.
+                format!("--kubelet-client-certificate={}", file("tls.crt")),
+                format!("--kubelet-client-key={}", file("tls.key")),
+                "--kubelet-preferred-address-types=InternalIP".to_owned(),
                 "--authorization-mode=Node,RBAC".to_owned(),
                 "--enable-admission-plugins=NodeRestriction".to_owned(),
                 format!("--token-auth-file={}", file("users.csv")),
@@ -99,7 +143,7 @@ impl Parts<'_> {
         ])
     }
 
-    fn part(&self, name: &str, part: &str) -> Component {
+    pub(crate) fn part(&self, name: &str, part: &str) -> Component {
         Component::new(name, self.duckcluster, self.layout.log(name)).args([part])
     }
 }

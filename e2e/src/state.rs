@@ -10,6 +10,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use rustix::{fs::statvfs, process::getuid};
 
+use crate::control_group;
+
 /// The file in a state folder whose lock says that a cluster uses it.
 const LOCK: &str = "lock";
 /// Space that a cluster may need in memory: its store, its logs and its audit log.
@@ -67,6 +69,7 @@ impl Drop for StateFolder {
 fn sweeper(path: &Path) -> Result<(ChildStdin, Child)> {
     let mut command = Command::new("sh");
     command.args(["-c", include_str!("sweep.sh"), "sweep"]).arg(path);
+    command.arg(control_group::of_cluster(path));
     command.stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().context("cannot start a shell")?;
     let stdin = child.stdin.take().context("the sweeper has no standard input")?;
@@ -95,7 +98,7 @@ fn remove_abandoned(root: &Path) {
             Ok(lock) => matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
             Err(_) => false,
         };
-        if !in_use {
+        if !in_use && control_group::remove_of(&folder).is_ok() {
             let _ = fs::remove_dir_all(&folder);
         }
     }

@@ -42,6 +42,17 @@ pub async fn await_object<K: Watchable>(
     what: &str,
     condition: impl Fn(&K) -> bool,
 ) -> Result<K> {
+    await_object_within(PATIENCE, api, name, what, condition).await
+}
+
+/// The same for what Kubernetes itself takes longer over.
+pub async fn await_object_within<K: Watchable>(
+    limit: Duration,
+    api: &Api<K>,
+    name: &str,
+    what: &str,
+    condition: impl Fn(&K) -> bool,
+) -> Result<K> {
     let mut last = None;
     let seen = async {
         let mut objects = watch_object(api.clone(), name).default_backoff().boxed();
@@ -56,13 +67,13 @@ pub async fn await_object<K: Watchable>(
         }
         None
     };
-    let seen = within(PATIENCE, seen).await;
+    let seen = within(limit, seen).await;
     match seen {
         Some(object) => Ok(object),
         None => bail!(
             "{} {name} is not {what} after {} s; it is {}",
             K::kind(&K::DynamicType::default()),
-            PATIENCE.as_secs(),
+            limit.as_secs(),
             last.as_deref().unwrap_or("not to be seen"),
         ),
     }

@@ -1,14 +1,19 @@
 //! Nodes under workers: cordoned, gone for good.
 
-use anyhow::Result;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
 use duckworker_api::DuckWorker;
 use duckworker_e2e::node::{cordon, create_simulated_node, delete_node};
 use duckworker_e2e::scenario::{controller, scenario};
 use duckworker_e2e::worker::{self, is, reason};
 use duckworker_e2e::{annotation, await_gone};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
+
+/// How long Kubernetes leaves the pods of a deleted node alone.
+const QUARANTINE: Duration = Duration::from_secs(40);
 
 /// A worker that runs on this node only.
 fn on_node(mut worker: Value, node: &str) -> Value {
@@ -54,6 +59,27 @@ async fn a_pod_that_never_stops_goes_when_its_node_is_out_of_service() -> Result
             await_gone(&ns.api::<DuckWorker>(), &created).await?;
             delete_node(ns.client.clone(), node).await?;
             controller.stop().await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pod_that_never_stops_goes_when_its_node_is_deleted() -> Result<()> {
+    scenario("node-deleted", async |ns| {
+        let node = "sim-deleted";
+        create_simulated_node(ns.client.clone(), node).await?;
+        let controller = controller(ns)?;
+        let slow = worker::with_annotation("w1", annotation::STOP_DELAY, "1h");
+        let created = ns.create::<DuckWorker>(on_node(slow, node)).await?;
+        ns.await_object::<DuckWorker>("w1", "Idle", is("Idle")).await?;
+        ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
+        let told = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+        ns.await_object("w1", "told to stop", told).await?;
+        delete_node(ns.client.clone(), node).await?;
+        let deleted = Instant::now();
+        await_gone(&ns.api::<DuckWorker>(), &created).await?;
+        ensure!(deleted.elapsed() < QUARANTINE, "Kubernetes did it, not we");
+        controller.stop().await
     })
     .await
 }

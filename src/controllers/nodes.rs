@@ -6,8 +6,10 @@ use duckworker_api::DuckWorker;
 use duckworker_client::cache::guarded_watch;
 use duckworker_core::plan::observed::PodSeen;
 use duckworker_core::plan::worker::NodeStanding;
-use futures::Stream;
+use futures::{Stream, TryStreamExt};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeSpec, Pod, Taint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -22,7 +24,7 @@ const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 pub fn watch(client: &Client) -> (Store<Node>, impl Stream<Item = Touched<Node>> + Send + use<>) {
     let (reader, writer) = store();
     let api: Api<DeserializeGuard<Node>> = Api::all(client.clone());
-    let events = guarded_watch(api, watcher::Config::default()).modify(trim);
+    let events = guarded_watch(api, watcher::Config::default()).modify(trim).map_ok(mark_deleted);
     let changes = reflector(writer, events).touched_objects();
     (reader, changes.predicate_filter(availability, kube::runtime::PredicateConfig::default()))
 }
@@ -32,6 +34,15 @@ fn trim(node: &mut Node) {
     node.annotations_mut().clear();
     node.labels_mut().clear();
     node.status = None;
+}
+
+/// A node is deleted without notice: the last that is seen of it looks as it did before. What is
+/// told on must differ, or nobody hears of the end.
+fn mark_deleted(mut event: watcher::Event<Node>) -> watcher::Event<Node> {
+    if let watcher::Event::Delete(node) = &mut event {
+        node.metadata.deletion_timestamp.get_or_insert(Time(Timestamp::UNIX_EPOCH));
+    }
+    event
 }
 
 /// What a worker is concerned by; a kubelet's heartbeats are not.

@@ -41,6 +41,12 @@ func init() {
 	_ = os.Unsetenv(parentVariable)
 }
 
+// To is the entry of an environment that ties a process to its parent, which has this id as the
+// process sees it.
+func To(parent int) string {
+	return parentVariable + "=" + strconv.Itoa(parent)
+}
+
 func die(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "duckcluster: "+format+"\n", args...)
 	os.Exit(2)

@@ -1,0 +1,83 @@
+//! The folder that keeps what takes long to make or to fetch.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+/// How often a long work says that it is still going on.
+const PROGRESS: Duration = Duration::from_secs(15);
+
+/// Returns the folder of this name in the cache, after filling it if it was never filled here.
+/// `what` says what is in it; `fill` gets an empty folder, which bears its final name only when it
+/// is complete. Processes that ask at the same time wait for one of them.
+pub(crate) fn kept(
+    name: &str,
+    what: &str,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let cache = folder()?;
+    let kept = cache.join(name);
+    if kept.exists() {
+        return Ok(kept);
+    }
+    fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
+    let lock = File::create(cache.join(format!("{name}.lock")))?;
+    if lock.try_lock().is_err() {
+        say(&format!("Another process makes {what}; waiting for it …"));
+        lock.lock()?;
+    }
+    if kept.exists() {
+        return Ok(kept);
+    }
+    let unfinished = cache.join(format!("{name}.unfinished"));
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished)?;
+    }
+    fs::create_dir(&unfinished)?;
+    let started = Instant::now();
+    with_progress(|| fill(&unfinished)).with_context(|| format!("cannot make {what}"))?;
+    fs::rename(&unfinished, &kept)?;
+    let seconds = started.elapsed().as_secs();
+    say(&format!("Made {what} ({seconds} s), kept in {}", kept.display()));
+    Ok(kept)
+}
+
+/// Tells a person who waits. The macros for this would be held back by the test runner until the
+/// test has failed.
+pub(crate) fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
+
+fn with_progress<T>(work: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let (done, finished) = mpsc::channel::<()>();
+    let progress = thread::spawn(move || {
+        while finished.recv_timeout(PROGRESS) == Err(mpsc::RecvTimeoutError::Timeout) {
+            say(&format!("  still at it, {} s …", started.elapsed().as_secs()));
+        }
+    });
+    let outcome = work();
+    drop(done);
+    let _ = progress.join();
+    outcome
+}
+
+fn folder() -> Result<PathBuf> {
+    if let Some(folder) = env::var_os("DUCKWORKER_CACHE") {
+        return Ok(folder.into());
+    }
+    let base = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
+        (Some(cache), _) => PathBuf::from(cache),
+        (None, Some(home)) => Path::new(&home).join(".cache"),
+        (None, None) => bail!("neither DUCKWORKER_CACHE, XDG_CACHE_HOME nor HOME is set"),
+    };
+    Ok(base.join("duckworker"))
+}
