@@ -39,6 +39,7 @@ pub mod plane;
 mod port;
 mod ready;
 mod report;
+pub mod rights;
 pub mod scenario;
 mod service_account;
 mod spawner;
@@ -51,7 +52,7 @@ pub use audit::{AuditEvent, AuditLog, AuditMark, AuditObject, AuditResponse, Aud
 pub use binary::duckcluster;
 pub use cluster::Cluster;
 pub use component::Component;
-pub use controller::{ControllerProcess, controller_binary};
+pub use controller::{ControllerProcess, controller_binary, example_binary};
 pub use fault::SecondApiServer;
 pub use identity::Identity;
 pub use kubectl::KubectlOutput;
