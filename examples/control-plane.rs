@@ -1,5 +1,5 @@
-//! A small control plane: it registers as an instance, claims idle workers for its tenants, holds
-//! each for a while and gives it back, over and over.
+//! A small control plane: it registers as an instance, claims workers for its tenants, holds each
+//! for a while and gives it back, over and over.
 //!
 //! ```sh
 //! kubectl apply -f config/samples/worker-plain.yaml
@@ -8,24 +8,25 @@
 //!
 //! Start it twice: no worker is ever held by both. Kill one with SIGKILL while it holds a worker:
 //! its Lease stands still, some controller marks it expired, and the worker, whose sessions died
-//! with this process, is ended with the reason Orphaned. Stop it with an interrupt: it gives back
-//! what it holds and deletes its Lease, and the controllers adopt what it parked.
+//! with this process, is ended after a grace with the reason Orphaned. Start it again in time with
+//! the same `--sessions` file, and it takes the worker over instead, its pod untouched. Stop it
+//! with an interrupt: it gives back what it holds and deletes its Lease, and the controllers adopt
+//! what it parked.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use duckworker_client::instance::Heartbeat;
 use duckworker_client::{
-    Connection, Instance, InstanceSettings, Origin, Outcome, Role, WorkerCache, WorkerLease,
-    WorkerLifecycle, WorkerSnapshot, WorkerStore,
+    ClaimError, Connection, ControlPlane, ControlPlaneSettings, HeldWorker, Idlers,
+    InstanceSettings, NoCredentials, Outcome, Silent,
 };
-use duckworker_core::{Tenant, WorkerState};
-use futures::StreamExt as _;
+use duckworker_core::{Epoch, Tenant};
 use futures::future::try_join_all;
 use kube::Config;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Claims workers for tenants, through KUBECONFIG
 #[derive(Parser)]
@@ -33,7 +34,7 @@ struct Args {
     /// Where the workers are
     #[arg(long, default_value = "default")]
     namespace: String,
-    /// Where the Leases of instances are
+    /// Where the Leases of instances are: the controller's own namespace
     #[arg(long, default_value = "duckworker-system")]
     lease_namespace: String,
     /// A tenant that wants a worker; may be given several times
@@ -42,126 +43,111 @@ struct Args {
     /// For how many seconds a tenant holds its worker
     #[arg(long, default_value = "10")]
     hold: u64,
+    /// Where the sessions are written down that can come back after a crash, one folder for all
+    #[arg(long)]
+    sessions: Option<PathBuf>,
+    /// After how many seconds of silence the controllers take an instance for dead: as they do
+    #[arg(long, default_value = "20")]
+    lease_expire: u64,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
     let connection = Connection::new(Config::infer().await.context("set KUBECONFIG")?)?;
+    let expire = Duration::from_secs(args.lease_expire);
+    let times = InstanceSettings { renew: expire / 4, pause: expire * 3 / 4, expire };
+    let settings = ControlPlaneSettings {
+        instance: times,
+        ..ControlPlaneSettings::new(&args.namespace, &args.lease_namespace)
+    };
+    // How workers are talked to, and where their tenants' credentials come from: here they are
+    // told nothing. From here on the Lease is renewed, workers are watched, and those that are
+    // held are checked.
+    let (protocol, source) = (Arc::new(Silent), Arc::new(NoCredentials));
+    let plane = ControlPlane::register(&connection, settings, protocol, source).await?;
+    println!("registered as {}", plane.owner());
 
-    // An identity that the API server vouches for, and a Lease that says that it is alive. There
-    // is no transition before that.
-    let registered = Instance::register(
-        &connection,
-        &args.lease_namespace,
-        Role::ControlPlane,
-        InstanceSettings::default(),
-    );
-    let (instance, heartbeat) = registered.await?;
-    println!("registered as {}", instance.owner());
-    let heartbeat = tokio::spawn(heartbeat.run());
-
-    // What there is to claim, by a watch.
-    let (workers, changes) = WorkerCache::watch(&connection.client, Some(&args.namespace), |_| {});
-    let (tell, news) = watch::channel(());
-    let watching = tokio::spawn(changes.for_each(move |_| {
-        tell.send_replace(());
-        std::future::ready(())
-    }));
-
-    let lifecycle = WorkerLifecycle::new(WorkerStore::new(connection.clone()), instance.clone());
-    let stop = CancellationToken::new();
-    let tenants = try_join_all(args.tenant.into_iter().map(|name| {
-        let hold = Duration::from_secs(args.hold);
-        serve(lifecycle.clone(), workers.clone(), news.clone(), name, hold, stop.clone())
-    }));
-    let mut tenants = Box::pin(tenants);
+    let mut told_to_stop = signal(SignalKind::terminate())?;
+    let hold = Duration::from_secs(args.hold);
+    let tenants = args.tenant.iter().map(|name| serve(&plane, &args, name, hold));
     tokio::select! {
-        ended = &mut tenants => {
+        ended = try_join_all(tenants) => {
             ended?;
             bail!("no tenant is left to serve");
         }
         // An incarnation that is over never writes again: end, and be started anew.
-        _ = heartbeat => bail!("our Lease is expired or gone"),
-        _ = watching => bail!("the watch on workers ended"),
+        () = plane.over() => bail!("our Lease is expired or gone"),
+        _ = told_to_stop.recv() => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
-    stop.cancel();
-    tenants.await?;
-    Heartbeat::leave(&connection, &instance).await;
-    println!("left");
+    let report = plane.shut_down(Idlers::Park, hold).await;
+    println!("left: {} parked, {} kept", report.parked.len(), report.kept.len());
     Ok(())
 }
 
-/// One tenant: claim, hold, give back, until it is told to stop.
-async fn serve(
-    lifecycle: WorkerLifecycle,
-    workers: WorkerCache,
-    mut news: watch::Receiver<()>,
-    name: String,
-    hold: Duration,
-    stop: CancellationToken,
-) -> Result<()> {
+/// One tenant: claim, hold, give back.
+async fn serve(plane: &ControlPlane, args: &Args, name: &str, hold: Duration) -> Result<()> {
     let tenant = Tenant::new(name)?;
-    while !stop.is_cancelled() {
-        let Some(lease) = claim(&lifecycle, &workers, &tenant).await? else {
-            // None is to be had: the watch tells when that changes.
-            let _ = stop.run_until_cancelled(news.changed()).await;
-            continue;
+    let record = args.sessions.as_ref().map(|folder| folder.join(name));
+    let mut next = match &record {
+        Some(record) => come_back(plane, &tenant, record).await?,
+        None => None,
+    };
+    loop {
+        let worker = match next.take() {
+            Some(worker) => worker,
+            None => match plane.claim(&tenant, None).await {
+                Ok(worker) => worker,
+                // That worker is ended: another one, then.
+                Err(ClaimError::Activation(error)) => {
+                    println!("{tenant}: {error}");
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            },
         };
-        println!("{tenant}: {} is mine at epoch {}", lease.key(), lease.epoch());
-        if activate(&lifecycle, &lease).await? {
-            let _ = stop.run_until_cancelled(tokio::time::sleep(hold)).await;
-            match lifecycle.release(&lease, Origin::Library).await? {
-                Outcome::Transitioned(_) => println!("{tenant}: {} is parked", lease.key()),
-                // Deleted, lost, drained: whatever it was, it is not ours to touch any more.
-                Outcome::Missed(miss) => println!("{tenant}: {} went: {miss}", lease.key()),
-            }
+        let epoch = worker.lease().await?.map(|lease| lease.epoch().get()).unwrap_or_default();
+        println!("{tenant}: {} is mine at epoch {epoch}", worker.key());
+        if let Some(record) = &record {
+            std::fs::write(record, format!("{} {epoch}", worker.key().name))?;
+        }
+        hold_for(&worker, hold).await;
+        match worker.release().await? {
+            Outcome::Transitioned(()) => println!("{tenant}: {} is parked", worker.key()),
+            // Deleted, lost, drained: whatever it was, it is not ours to touch any more.
+            Outcome::Missed(miss) => println!("{tenant}: {} went: {miss}", worker.key()),
         }
     }
-    Ok(())
 }
 
-/// A worker that this tenant had before, or else an idle one. A miss means that somebody else was
-/// quicker: try the next.
-async fn claim(
-    lifecycle: &WorkerLifecycle,
-    workers: &WorkerCache,
+/// Here a real control plane would hand its clients' sessions to the worker.
+async fn hold_for(worker: &HeldWorker, hold: Duration) {
+    let _session = worker.open_session();
+    tokio::select! {
+        () = tokio::time::sleep(hold) => {}
+        why = worker.gone() => println!("{}: {} is gone: {why:?}", worker.tenant(), worker.key()),
+    }
+}
+
+/// A session that was open when this program was killed: its worker is taken over, by the epoch
+/// that the record names.
+async fn come_back(
+    plane: &ControlPlane,
     tenant: &Tenant,
-) -> Result<Option<WorkerLease>> {
-    let mut candidates: Vec<_> =
-        workers.all().into_iter().filter(|seen| is_for(seen, tenant)).collect();
-    candidates.sort_by_key(|seen| seen.state() != WorkerState::HotIdle);
-    for seen in candidates {
-        let tenant = tenant.clone();
-        let outcome = match seen.state() {
-            WorkerState::HotIdle => {
-                lifecycle.claim_hot_idle(&seen, tenant, None, None, Origin::Library).await?
-            }
-            _ => lifecycle.claim_idle(&seen, tenant, None, Origin::Library).await?,
-        };
-        if let Outcome::Transitioned(lease) = outcome {
-            return Ok(Some(lease));
+    record: &Path,
+) -> Result<Option<HeldWorker>> {
+    let Ok(text) = std::fs::read_to_string(record) else { return Ok(None) };
+    let (name, epoch) = text.split_once(' ').context("a record is a worker and an epoch")?;
+    let epoch = Epoch::new(epoch.trim().parse()?).context("an epoch is not negative")?;
+    match plane.take_over(name, tenant, epoch).await? {
+        Outcome::Transitioned(worker) => {
+            println!("{tenant}: {name} is taken over");
+            Ok(Some(worker))
+        }
+        Outcome::Missed(miss) => {
+            println!("{tenant}: {name} does not come back: {miss}");
+            Ok(None)
         }
     }
-    Ok(None)
-}
-
-fn is_for(seen: &WorkerSnapshot, tenant: &Tenant) -> bool {
-    let worker = seen.worker();
-    match seen.state() {
-        _ if worker.is_deleting() || worker.spec.dedicated_to.is_some() => false,
-        WorkerState::Idle => true,
-        WorkerState::HotIdle => worker.status.tenant.as_ref() == Some(tenant),
-        _ => false,
-    }
-}
-
-/// Here a real control plane would send the tenant's credentials to the worker.
-async fn activate(lifecycle: &WorkerLifecycle, lease: &WorkerLease) -> Result<bool> {
-    if let Outcome::Missed(miss) = lifecycle.activate(lease).await? {
-        println!("{} went: {miss}", lease.key());
-        return Ok(false);
-    }
-    Ok(matches!(lifecycle.activated(lease, None).await?, Outcome::Transitioned(_)))
 }

@@ -8,7 +8,9 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::observe::logs::{LogFormat, LogSettings};
-use crate::settings::{Election, JanitorTimes, LeaseTimes, Scope, Settings, SettingsError};
+use crate::settings::{
+    Election, JanitorTimes, LeaseTimes, RefreshTimes, Scope, Settings, SettingsError,
+};
 
 /// Runs fleets of DuckDB workers on Kubernetes.
 #[derive(Debug, Parser)]
@@ -57,6 +59,9 @@ pub struct ControllerArgs {
 
     #[command(flatten)]
     janitor: JanitorArgs,
+
+    #[command(flatten)]
+    refresh: RefreshArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -131,6 +136,19 @@ struct JanitorArgs {
     instance_retention: Duration,
 }
 
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Credentials of tenants")]
+struct RefreshArgs {
+    /// From one look at whose credentials are due to the next
+    #[arg(long, env = "DUCKWORKER_REFRESH_INTERVAL", default_value = "5s", value_parser = time)]
+    refresh_interval: Duration,
+
+    /// How long credentials live when nobody knows when they were made; they are refreshed when
+    /// less than half of it is left
+    #[arg(long, env = "DUCKWORKER_CREDENTIAL_LIFETIME", default_value = "1h", value_parser = time)]
+    credential_lifetime: Duration,
+}
+
 impl ControllerArgs {
     /// The settings that these flags ask for.
     ///
@@ -146,6 +164,7 @@ impl ControllerArgs {
             log: self.log.settings(),
             lease: self.lease.settings(),
             janitor: self.janitor.settings(),
+            refresh: self.refresh.settings(),
         }
         .checked()
     }
@@ -177,6 +196,12 @@ impl JanitorArgs {
             draining_limit: self.draining_limit,
             instance_retention: self.instance_retention,
         }
+    }
+}
+
+impl RefreshArgs {
+    const fn settings(&self) -> RefreshTimes {
+        RefreshTimes { interval: self.refresh_interval, lifetime: self.credential_lifetime }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`janitor`] | what stands about that should not, found and ended |
 //! | [`children`] | pods, secrets, certificates as pure values |
 //! | [`protocol`] | how workers are talked to |
+//! | [`own_workers`] | the loops over this instance's own workers: health, credentials |
 //! | [`observe`] | logs, metrics, Events, health of the process |
 //!
 //! What is decided is decided in `duckworker-core`; what is written to a status is written by
@@ -22,6 +23,7 @@ pub mod controllers;
 pub mod janitor;
 pub mod observe;
 pub mod operate;
+pub mod own_workers;
 pub mod peers;
 pub mod protocol;
 pub mod run;

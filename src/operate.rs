@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use duckworker_client::cache::{self, Filled};
 use duckworker_client::instance::{Expiry, Heartbeat, Office};
 use duckworker_client::{
-    Children, Connection, Instance, InstanceSettings, Role, WorkerLifecycle, WorkerStore,
+    Activator, Children, Connection, Instance, InstanceSettings, Role, TenantSecrets,
+    WorkerLifecycle, WorkerProtocol, WorkerStore,
 };
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -27,6 +28,7 @@ use crate::observe::events::Events;
 use crate::observe::metrics::Metrics;
 use crate::observe::observer::CountTransitions;
 use crate::observe::readiness::{Readiness, ReadyPart};
+use crate::own_workers;
 use crate::peers::Peers;
 use crate::protocol::PodReadiness;
 use crate::settings::{Election, LeaseTimes, Settings};
@@ -40,6 +42,8 @@ pub struct Ground {
     pub metrics: Arc<Metrics>,
     /// What `/readyz` shows.
     pub readiness: Readiness,
+    /// How workers are talked to, if not by their pods' readiness: a test's stand-in.
+    pub protocol: Option<Arc<dyn WorkerProtocol>>,
 }
 
 /// What each of the instance's tasks shares.
@@ -48,6 +52,7 @@ struct Parts {
     ground: Ground,
     instance: Arc<Instance>,
     lifecycle: WorkerLifecycle,
+    activator: Activator,
     observer: Observer,
     leases: Store<Lease>,
     leases_filled: Filled,
@@ -70,15 +75,17 @@ pub async fn operate(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let registered = ground.readiness.part("instance");
-    let (instance, heartbeat) = Instance::register(
+    let (instance, heartbeat) = Instance::register_watching(
         &ground.connection,
         &settings.lease_namespace,
         Role::Controller,
         settings.lease.into(),
+        Some(&settings.scope.to_string()),
     )
     .await
     .context("this instance could not register itself; see config/ for the rights that it needs")?;
     tracing::info!(owner = %instance.owner(), "registered");
+    expire_predecessors(&instance, &ground.connection).await;
     let inner = CancellationToken::new();
     // However this ends, so do the tasks.
     let _guard = inner.clone().drop_guard();
@@ -90,8 +97,10 @@ pub async fn operate(
         tasks.spawn(named("controller", run_scope(Arc::clone(&parts), scope, ready)));
     }
     registered.ready();
+    tasks.spawn(named("scope check", until(inner.clone(), check_scopes(Arc::clone(&parts)))));
     tasks.spawn(named("expiry", until(inner.clone(), expire(Arc::clone(&parts)))));
     tasks.spawn(named("janitor", clean(Arc::clone(&parts))));
+    tasks.spawn(named("own workers", until(inner.clone(), look_after(&parts))));
 
     tokio::select! {
         Some(ended) = tasks.join_next() => {
@@ -108,6 +117,16 @@ pub async fn operate(
     tasks.shutdown().await;
     Heartbeat::leave(&parts.ground.connection, &parts.instance).await;
     Ok(())
+}
+
+/// A container that was started anew need not wait for the Lease of the process before it.
+async fn expire_predecessors(instance: &Instance, connection: &Connection) {
+    match instance.expire_predecessors(connection, Role::Controller).await {
+        Ok(expired) => expired.iter().for_each(|owner| {
+            tracing::info!(%owner, "an earlier incarnation of this pod: marked expired");
+        }),
+        Err(error) => tracing::warn!(%error, "earlier incarnations are left to expire"),
+    }
 }
 
 /// Runs a task that would go on for ever, until it is told to stop.
@@ -140,16 +159,24 @@ fn prepare(
     let store = WorkerStore::new(ground.connection.clone());
     let lifecycle = WorkerLifecycle::new(store, Arc::clone(&instance)).observed_by(counter);
     let observer = Observer::new(Arc::clone(&ground.metrics), events);
+    let caches = watch::Sender::default();
+    let protocol: Arc<dyn WorkerProtocol> =
+        ground.protocol.clone().unwrap_or_else(|| Arc::new(PodReadiness::new(caches.subscribe())));
+    let (secrets, watches) =
+        TenantSecrets::watch(ground.connection.clone(), settings.scope.namespaces());
+    tasks.spawn(named("tenant watch", until(stop.clone(), watches)));
+    let activator = Activator::new(lifecycle.clone(), Arc::new(secrets), protocol);
     Parts {
         settings,
         ground,
         instance,
         lifecycle,
+        activator,
         observer,
         leases_filled: cache::filled(leases.clone()),
         leases,
         marks,
-        caches: watch::Sender::default(),
+        caches,
         stop: stop.clone(),
         leave: stop.child_token(),
     }
@@ -205,12 +232,16 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
 }
 
 impl Parts {
-    fn janitor_tools(&self, caches: Vec<Caches>) -> janitor::Tools {
+    fn peers(&self) -> Peers {
         let namespace = self.settings.lease_namespace.clone();
+        Peers::new(self.instance.owner().clone(), namespace, self.leases.clone())
+    }
+
+    fn janitor_tools(&self, caches: Vec<Caches>) -> janitor::Tools {
         janitor::Tools {
             caches,
             leases: self.leases.clone(),
-            peers: Peers::new(self.instance.owner().clone(), namespace, self.leases.clone()),
+            peers: self.peers(),
             lifecycle: self.lifecycle.clone(),
             children: Children::new(self.lifecycle.clone()),
             clock: self.ground.connection.clock.clone(),
@@ -222,8 +253,6 @@ impl Parts {
     }
 
     fn context(&self, caches: Caches) -> Context {
-        let namespace = self.settings.lease_namespace.clone();
-        let me = self.instance.owner().clone();
         let workers = caches.workers.clone();
         self.ground.metrics.count_workers_with(Arc::new(workers.clone()));
         Context {
@@ -232,11 +261,36 @@ impl Parts {
             lifecycle: self.lifecycle.clone(),
             children: Children::new(self.lifecycle.clone()),
             clock: self.ground.connection.clock.clone(),
-            peers: Peers::new(me, namespace, self.leases.clone()),
-            protocol: Arc::new(PodReadiness),
+            peers: self.peers(),
+            activator: self.activator.clone(),
             observer: self.observer.clone(),
             requeue: Requeue::default(),
             concurrency: u16::try_from(self.settings.concurrency.get()).unwrap_or(u16::MAX),
+        }
+    }
+}
+
+/// Looks after the health and the credentials of our own workers.
+fn look_after(parts: &Parts) -> impl Future<Output = ()> + use<> {
+    let (observer, metrics) = (parts.observer.clone(), parts.ground.metrics.loops.clone());
+    own_workers::look_after(parts.activator.clone(), observer, metrics, parts.settings.refresh)
+}
+
+/// Tells, whenever that changes, which controllers share our Leases and not our scope. During a
+/// rolling update that changes the scope it passes; otherwise one of them is set up wrongly.
+async fn check_scopes(parts: Arc<Parts>) {
+    let (mut marks, mine) = (parts.marks.clone(), parts.settings.scope.to_string());
+    let peers = parts.peers();
+    let mut told = Vec::new();
+    loop {
+        let strangers = peers.strangers(&mine);
+        for (owner, theirs) in strangers.iter().filter(|stranger| !told.contains(*stranger)) {
+            tracing::error!(%owner, theirs, mine, "a controller with the same --lease-namespace watches other namespaces: workers may wait for nobody; give it a lease namespace of its own");
+        }
+        parts.ground.metrics.strangers.set(i64::try_from(strangers.len()).unwrap_or(i64::MAX));
+        told = strangers;
+        if marks.changed().await.is_err() {
+            return;
         }
     }
 }
@@ -280,11 +334,7 @@ async fn clean(parts: Arc<Parts>) {
 async fn hand_over(parts: &Parts) {
     parts.leave.cancel();
     parts.instance.start_draining();
-    let peers = Peers::new(
-        parts.instance.owner().clone(),
-        parts.settings.lease_namespace.clone(),
-        parts.leases.clone(),
-    );
+    let peers = parts.peers();
     if !peers.has_successor() {
         tracing::info!("no other controller lives: the next one adopts what this one held");
         return;

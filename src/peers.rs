@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use duckworker_client::Role;
-use duckworker_client::instance::{InstanceState, lease_name, role_of, state_of};
+use duckworker_client::instance::{InstanceState, lease_name, role_of, scope_of, state_of};
 use duckworker_core::plan::worker::{Holder, Turn};
 use duckworker_core::{Owner, OwnerStanding, Uid, WorkerStatus, rendezvous};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -58,6 +58,18 @@ impl Peers {
             .state()
             .iter()
             .any(|l| is_live_controller(l) && holder_of(l).as_ref() != Some(&self.me))
+    }
+
+    /// Live controllers that watch other namespaces than this scope, as it stands on a Lease. Whose
+    /// turn it is is reckoned over all of them, so an object whose turn is theirs, and which they
+    /// do not see, waits for nobody.
+    pub fn strangers(&self, scope: &str) -> Vec<(Owner, String)> {
+        let leases = self.leases.state();
+        let stranger = |lease: &Arc<Lease>| {
+            let theirs = scope_of(lease).filter(|theirs| *theirs != scope)?;
+            Some((holder_of(lease)?, theirs.to_owned()))
+        };
+        leases.iter().filter(|lease| is_live_controller(lease)).filter_map(stranger).collect()
     }
 
     /// Whether an owner, by its name in a status, is alive and stays.

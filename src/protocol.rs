@@ -1,32 +1,93 @@
-//! What the controller asks of a running worker. The seam behind which worker protocols stand.
+//! What the controller asks of a running worker. Worker protocols stand behind the client crate's
+//! [`WorkerProtocol`]; this is the one for workers that speak none.
 
-use duckworker_core::plan::worker::Health;
-use duckworker_core::{Reason, Worker};
+use duckworker_client::{Credentials, NotActivated, WorkerLease, WorkerProtocol};
+use duckworker_core::Worker;
+use duckworker_core::plan::health::Finding;
+use duckworker_core::plan::observed::{PodPhase, PodSeen, Readiness};
 use futures::future::BoxFuture;
-use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::watch;
 
-/// A way to talk to workers.
-pub trait WorkerProtocol: Send + Sync {
-    /// Whether the worker is healthy. Never refused for its epoch.
-    fn probe<'a>(&'a self, worker: &'a Worker) -> BoxFuture<'a, Health>;
+use crate::children::pod_view;
+use crate::controllers::worker::context::Caches;
 
-    /// Activates the worker for its tenant. When the credentials that it got expire, if they do.
-    fn activate<'a>(
-        &'a self,
-        worker: &'a Worker,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, Reason>>;
+/// Nothing is asked: the pod's readiness, as the watch on pods shows it, is the worker's health,
+/// and there is nothing to activate.
+#[derive(Clone)]
+pub struct PodReadiness {
+    /// The caches of the scopes that are filled.
+    caches: watch::Receiver<Vec<Caches>>,
 }
 
-/// Nothing is asked: the pod's readiness is its health, and there is nothing to activate.
-#[derive(Debug, Clone, Copy)]
-pub struct PodReadiness;
-
-impl WorkerProtocol for PodReadiness {
-    fn probe<'a>(&'a self, _: &'a Worker) -> BoxFuture<'a, Health> {
-        Box::pin(async { Health::Healthy })
+impl PodReadiness {
+    /// As these caches show it.
+    pub const fn new(caches: watch::Receiver<Vec<Caches>>) -> Self {
+        Self { caches }
     }
 
-    fn activate<'a>(&'a self, _: &'a Worker) -> BoxFuture<'a, Result<Option<Timestamp>, Reason>> {
-        Box::pin(async { Ok(None) })
+    fn find(&self, worker: &Worker) -> Finding {
+        let key = &worker.key;
+        let pod = ObjectRef::new(&key.name).within(&key.namespace);
+        let found = self.caches.borrow().iter().find_map(|caches| caches.pods.get(&pod));
+        let seen = found.and_then(|pod| pod_view::see(&pod, &key.uid).ok());
+        let recorded = worker.status.pod.as_ref().map(|pod| &pod.uid);
+        let ours = seen.filter(|pod| pod.is_ours() && recorded.is_none_or(|uid| *uid == pod.uid));
+        ours.as_ref().map_or(Finding::Unclear, finding)
+    }
+}
+
+/// A pod that ended, was told to stop or is gone is no matter of health: the plan of its worker
+/// sees to that, with its reason.
+fn finding(pod: &PodSeen) -> Finding {
+    match &pod.phase {
+        _ if pod.stop.is_some() => Finding::Unclear,
+        PodPhase::Running(Readiness::Ready) => Finding::Healthy,
+        PodPhase::Running(Readiness::NotReady) => Finding::Failed,
+        PodPhase::Starting { .. } | PodPhase::Ended(_) => Finding::Unclear,
+    }
+}
+
+impl WorkerProtocol for PodReadiness {
+    fn probe<'a>(&'a self, worker: &'a Worker) -> BoxFuture<'a, Finding> {
+        Box::pin(std::future::ready(self.find(worker)))
+    }
+
+    fn takes_credentials(&self, _: &Worker) -> bool {
+        false
+    }
+
+    fn activate<'a>(
+        &'a self,
+        _: &'a Worker,
+        _: &'a WorkerLease,
+        _: Option<&'a Credentials>,
+    ) -> BoxFuture<'a, Result<(), NotActivated>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use duckworker_core::plan::observed::{PodStop, Trouble, Whose};
+    use duckworker_core::{Reason, Uid};
+    use jiff::Timestamp;
+
+    fn pod(phase: PodPhase) -> PodSeen {
+        let uid = Uid::new("pod-1").unwrap();
+        PodSeen { uid, whose: Whose::Ours, phase, stop: None, ip: None, node: None }
+    }
+
+    #[test]
+    fn readiness_is_health_and_ends_are_others_business() {
+        assert_eq!(finding(&pod(PodPhase::Running(Readiness::Ready))), Finding::Healthy);
+        assert_eq!(finding(&pod(PodPhase::Running(Readiness::NotReady))), Finding::Failed);
+        let ended = PodPhase::Ended(Trouble::new(Reason::Crashed, "it ended"));
+        assert_eq!(finding(&pod(ended)), Finding::Unclear);
+        let why = Trouble::new(Reason::Evicted, "evicted");
+        let stop = Some(PodStop { by: Timestamp::UNIX_EPOCH, why });
+        let stopping = PodSeen { stop, ..pod(PodPhase::Running(Readiness::NotReady)) };
+        assert_eq!(finding(&stopping), Finding::Unclear);
     }
 }

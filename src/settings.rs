@@ -27,6 +27,17 @@ pub struct Settings {
     pub lease: LeaseTimes,
     /// The janitor's limits.
     pub janitor: JanitorTimes,
+    /// The refresh of tenants' credentials.
+    pub refresh: RefreshTimes,
+}
+
+/// The refresh of tenants' credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshTimes {
+    /// From one look at who is due to the next.
+    pub interval: Duration,
+    /// How long credentials are assumed to live when nobody knows when they were made.
+    pub lifetime: Duration,
 }
 
 /// Which namespaces are looked after.
@@ -36,6 +47,26 @@ pub enum Scope {
     Cluster,
     /// These, each once; never empty.
     Namespaces(Vec<String>),
+}
+
+impl Scope {
+    /// The namespaces by name; empty for all.
+    pub fn namespaces(&self) -> &[String] {
+        match self {
+            Self::Cluster => &[],
+            Self::Namespaces(names) => names,
+        }
+    }
+}
+
+impl std::fmt::Display for Scope {
+    /// As it stands on the Lease.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cluster => f.write_str("*"),
+            Self::Namespaces(names) => f.write_str(&names.join(",")),
+        }
+    }
 }
 
 /// The times of an instance's Lease.
@@ -134,6 +165,8 @@ impl Settings {
         check_namespace("--lease-namespace", &self.lease_namespace)?;
         self.lease.check()?;
         self.janitor.check()?;
+        not_zero("--refresh-interval", self.refresh.interval)?;
+        not_zero("--credential-lifetime", self.refresh.lifetime)?;
         Ok(self)
     }
 }

@@ -200,6 +200,11 @@ impl Cluster {
         self.duckcluster.with_file_name("kubectl")
     }
 
+    /// Where kubectl keeps what it learned about this cluster.
+    pub fn kubectl_cache(&self) -> PathBuf {
+        self.layout.path("kubectl")
+    }
+
     /// Runs kubectl as `admin`.
     pub async fn kubectl(&self, args: &[&str]) -> Result<KubectlOutput> {
         self.kubectl_as(self.user(ADMIN)?, args, "").await

@@ -89,18 +89,36 @@ impl Cluster {
 /// The `duckworker` program of this workspace, built once for each test process.
 pub async fn controller_binary() -> Result<&'static Path> {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
-    let build = || async { tokio::task::spawn_blocking(build).await? };
+    let build = || async { tokio::task::spawn_blocking(|| build(&CONTROLLER)).await? };
     Ok(BINARY.get_or_try_init(build).await?)
 }
 
+/// The example `control-plane`, built once for each test process.
+pub async fn example_binary() -> Result<&'static Path> {
+    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
+    let build = || async { tokio::task::spawn_blocking(|| build(&EXAMPLE)).await? };
+    Ok(BINARY.get_or_try_init(build).await?)
+}
+
+/// A program of this workspace: what cargo is told, and where it then is.
+struct Program {
+    select: [&'static str; 2],
+    path: &'static str,
+}
+
+const CONTROLLER: Program = Program { select: ["--bin", "duckworker"], path: "duckworker" };
+const EXAMPLE: Program =
+    Program { select: ["--example", "control-plane"], path: "examples/control-plane" };
+
 /// Builds with the profile of the running test, into the same folder, so that nothing is built
 /// twice.
-fn build() -> Result<PathBuf> {
+fn build(program: &Program) -> Result<PathBuf> {
     let (target, profile) = target_and_profile(&env::current_exe()?)?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--quiet", "--package", "duckworker", "--bin", "duckworker"])
+        .args(["build", "--quiet", "--package", "duckworker"])
+        .args(program.select)
         // Selected beside it, so that both get the same features: nothing is compiled twice.
         .args(["--package", env!("CARGO_PKG_NAME")])
         .arg("--target-dir")
@@ -109,11 +127,11 @@ fn build() -> Result<PathBuf> {
     if profile == "release" {
         command.arg("--release");
     }
-    let output = command.output().context("cannot run `cargo build` for the controller")?;
+    let output = command.output().context("cannot run `cargo build`")?;
     if !output.status.success() {
-        bail!("the controller does not build:\n{}", String::from_utf8_lossy(&output.stderr));
+        bail!("{} does not build:\n{}", program.path, String::from_utf8_lossy(&output.stderr));
     }
-    Ok(target.join(profile).join("duckworker"))
+    Ok(target.join(profile).join(program.path))
 }
 
 /// `…/target/debug/deps/harness-0123` → (`…/target`, `debug`); the same without `deps`.

@@ -10,7 +10,7 @@ use duckworker::observe::metrics::Metrics;
 use duckworker::observe::readiness::Readiness;
 use duckworker::operate::{Ground, operate};
 use duckworker::settings::Settings;
-use duckworker_client::Connection;
+use duckworker_client::{Connection, WorkerProtocol};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +46,8 @@ pub fn quick_settings(namespace: &str) -> Result<Settings> {
         "3s",
         "--shutdown-grace",
         "5s",
+        "--refresh-interval",
+        "500ms",
     ];
     let Command::Controller(args) = Args::try_parse_from(flags)?.command;
     Ok(args.settings()?)
@@ -54,6 +56,15 @@ pub fn quick_settings(namespace: &str) -> Result<Settings> {
 impl InProcess {
     /// Starts an instance on this connection. With `DUCKWORKER_LOG` in the environment it logs.
     pub fn start(settings: Settings, connection: Connection) -> Self {
+        Self::start_with(settings, connection, None)
+    }
+
+    /// The same, with something that stands in for the workers' processes.
+    pub fn start_with(
+        settings: Settings,
+        connection: Connection,
+        protocol: Option<Arc<dyn WorkerProtocol>>,
+    ) -> Self {
         if let Ok(filter) = std::env::var("DUCKWORKER_LOG") {
             // Another instance of this process may have set it up before.
             let _ = logs::init(&LogSettings { filter, ..settings.log.clone() });
@@ -61,8 +72,12 @@ impl InProcess {
         let stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::new());
         let readiness = Readiness::default();
-        let ground =
-            Ground { connection, metrics: Arc::clone(&metrics), readiness: readiness.clone() };
+        let ground = Ground {
+            connection,
+            metrics: Arc::clone(&metrics),
+            readiness: readiness.clone(),
+            protocol,
+        };
         let task = tokio::spawn(operate(settings, ground, stop.clone()));
         Self { stop, task, metrics, readiness }
     }

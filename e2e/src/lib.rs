@@ -43,6 +43,7 @@ mod port;
 mod ready;
 pub mod real;
 mod report;
+pub mod rights;
 pub mod scenario;
 mod service_account;
 mod spawner;
@@ -56,7 +57,7 @@ pub use audit::{AuditEvent, AuditLog, AuditMark, AuditObject, AuditResponse, Aud
 pub use binary::duckcluster;
 pub use cluster::Cluster;
 pub use component::Component;
-pub use controller::{ControllerProcess, controller_binary};
+pub use controller::{ControllerProcess, controller_binary, example_binary};
 pub use fault::SecondApiServer;
 pub use identity::Identity;
 pub use kubectl::KubectlOutput;

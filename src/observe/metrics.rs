@@ -11,12 +11,13 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::api_calls::ApiCallMetrics;
 use super::janitor::JanitorMetrics;
+use super::loops::LoopMetrics;
 
 /// The registry and the handles of its metrics. Handles are cheap to clone.
 #[derive(Debug)]
@@ -31,6 +32,10 @@ pub struct Metrics {
     pub reconciles: ReconcileMetrics,
     /// Steps of the janitor.
     pub janitor: JanitorMetrics,
+    /// Controllers that share our Leases and watch other namespaces.
+    pub strangers: Gauge,
+    /// The loops over our own workers.
+    pub loops: LoopMetrics,
 }
 
 impl Metrics {
@@ -44,6 +49,8 @@ impl Metrics {
             api_calls: ApiCallMetrics::register(&mut registry),
             reconciles: ReconcileMetrics::register(&mut registry),
             janitor: JanitorMetrics::register(&mut registry),
+            loops: LoopMetrics::register(&mut registry),
+            strangers: register_strangers(&mut registry),
             workers,
             registry,
         }
@@ -63,6 +70,16 @@ impl Metrics {
         text::encode(&mut page, &self.registry)?;
         Ok(page)
     }
+}
+
+fn register_strangers(registry: &mut Registry) -> Gauge {
+    let strangers = Gauge::default();
+    registry.register(
+        "controllers_of_another_scope",
+        "Live controllers with the same Leases that watch other namespaces: should be 0",
+        strangers.clone(),
+    );
+    strangers
 }
 
 impl Default for Metrics {

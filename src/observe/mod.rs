@@ -7,6 +7,7 @@
 //! | [`metrics`] | every metric there is, and their registry |
 //! | [`api_calls`] | calls to the API server, counted by a layer of the client |
 //! | [`janitor`] | the metrics of the janitor's steps |
+//! | [`loops`] | the metrics of the loops over an instance's own workers |
 //! | [`observer`] | the handle that controllers tell all this through |
 //! | [`events`] | Kubernetes Events: a fixed list of reasons, for what a person would ask about |
 //! | [`logs`] | how logs are written |
@@ -16,6 +17,7 @@ pub mod api_calls;
 pub mod events;
 pub mod janitor;
 pub mod logs;
+pub mod loops;
 pub mod metrics;
 pub mod observer;
 pub mod readiness;

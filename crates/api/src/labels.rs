@@ -19,6 +19,12 @@ pub const INSTANCE_STATE: &str = "duckworker.dev/instance-state";
 /// On Leases: controller, or control-plane for programs that use the library.
 pub const INSTANCE_ROLE: &str = "duckworker.dev/role";
 
+/// On the Leases of controllers: the namespaces that they watch, or `*`.
+pub const SCOPE: &str = "duckworker.dev/scope";
+
+/// On activation secrets: when their contents expire, as `2026-01-31T12:00:00Z`.
+pub const EXPIRE_AT: &str = "duckworker.dev/credentials-expire-at";
+
 /// The environment variable of a pod that names its worker's uid. Immutable, so it is the proof
 /// of whose pod it is.
 pub const UID_ENV: &str = "DUCKWORKER_UID";

@@ -4,12 +4,13 @@
 //! | room | holds |
 //! |---|---|
 //! | [`worker`] | the `DuckWorker` kind, its wire types |
+//! | [`tenant`] | the `DuckTenant` kind, its wire types |
 //! | [`parse`] | wire → core: refuses what this version cannot understand |
 //! | [`wire`] | core → wire: keeps what this version does not know |
-//! | [`cel`] | the rules that the API server enforces on a worker, made from the table |
-//! | [`crd`] | the CRD as it is written to `crds/` |
+//! | [`cel`] | the rules that the API server enforces on an object, a worker's made from the table |
+//! | [`crd`] | the CRDs as they are written to `crds/` |
 //! | [`policies`] | what the API server enforces about who writes |
-//! | [`samples`] | workers to start from |
+//! | [`samples`] | objects to start from |
 //! | [`generated`] | the files that are made of all that |
 //! | [`template`] | a pod template kept as JSON, so that newer fields survive |
 //! | [`owned`] | whose a pod or a secret is |
@@ -25,11 +26,13 @@ pub mod policies;
 pub mod samples;
 mod states_doc;
 pub mod template;
+pub mod tenant;
 pub mod wire;
 pub mod worker;
 
 pub use parse::Unreadable;
 pub use template::PodTemplate;
+pub use tenant::{DuckTenant, DuckTenantSpec, DuckTenantStatus};
 pub use worker::{DuckWorker, DuckWorkerSpec, DuckWorkerStatus};
 
 /// The API group.

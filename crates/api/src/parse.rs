@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use duckworker_core::conditions::{Condition, ConditionStatus};
 use duckworker_core::names::{Epoch, Image, InvalidName, Owner, Tenant, Uid, WriteId};
+use duckworker_core::plan::health::HealthTerms;
 use duckworker_core::worker::{
     ClaimRef, Ownership, PodRef, RecordedName, TransitionRecord, WorkerTerms, Writes,
 };
@@ -12,7 +13,8 @@ use duckworker_core::{Worker, WorkerKey, WorkerState, WorkerStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition as WireCondition;
 
 use crate::worker::{
-    ClaimReference, DuckWorker, DuckWorkerSpec, DuckWorkerStatus, PodReference, TransitionEntry,
+    ClaimReference, DuckWorker, DuckWorkerSpec, DuckWorkerStatus, HealthCheck, PodReference,
+    TransitionEntry,
 };
 
 /// Why an object cannot be understood by this version. It is left alone.
@@ -30,6 +32,9 @@ pub enum Unreadable {
     /// Owner and epoch do not go together.
     #[error("status.owner and status.ownerEpoch do not agree")]
     Ownership,
+    /// A time is none.
+    #[error("{0:?} is no time: write it like 2026-01-31T12:00:00Z")]
+    Time(String),
     /// The status of a condition is none.
     #[error("condition status {0:?} is neither True, False nor Unknown")]
     Condition(String),
@@ -68,11 +73,20 @@ fn terms(spec: &DuckWorkerSpec) -> Result<WorkerTerms, Unreadable> {
     Ok(WorkerTerms {
         image: Image::new(image)?,
         dedicated_to: spec.tenant.clone().map(Tenant::new).transpose()?,
+        health: health(&spec.health_check),
         startup_timeout: seconds(spec.startup_timeout_seconds),
         activation_timeout: seconds(spec.activation_timeout_seconds),
         drain_timeout: seconds(spec.drain_timeout_seconds),
         ttl_after_finished: spec.ttl_seconds_after_finished.map(seconds),
     })
+}
+
+fn health(check: &HealthCheck) -> HealthTerms {
+    HealthTerms {
+        period: seconds(check.period_seconds),
+        timeout: seconds(check.timeout_seconds),
+        threshold: u32::try_from(check.failure_threshold).unwrap_or(1),
+    }
 }
 
 /// The schema refuses negative ones; an old object's counts as zero.

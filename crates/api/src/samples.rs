@@ -4,10 +4,13 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use crate::template::PodTemplate;
+use crate::tenant::{DuckTenant, DuckTenantSpec, HotIdleOverrides, SecretReference};
 use crate::worker::{DuckWorker, DuckWorkerSpec, Protocol};
 
 /// The image in the samples.
 pub const IMAGE: &str = "ghcr.io/duckworker/worker:0.1.0";
+
+const PART_OF: &str = "app.kubernetes.io/part-of";
 
 /// A worker that waits for a tenant.
 pub fn worker() -> DuckWorker {
@@ -22,6 +25,20 @@ pub fn dedicated_worker() -> DuckWorker {
     sample("sample-dedicated", spec)
 }
 
+/// The tenant of the dedicated worker.
+pub fn tenant() -> DuckTenant {
+    let hot_idle = HotIdleOverrides { ttl_seconds: Some(300), ..HotIdleOverrides::default() };
+    let spec = DuckTenantSpec {
+        activation_secret_ref: Some(SecretReference { name: "acme-activation".to_owned() }),
+        max_workers: Some(4),
+        hot_idle: Some(hot_idle),
+        image: None,
+    };
+    let mut tenant = DuckTenant::new("acme", spec);
+    tenant.labels_mut().insert(PART_OF.to_owned(), "duckworker".to_owned());
+    tenant
+}
+
 /// A worker of any image: its health is its pod's readiness.
 pub fn plain_worker() -> DuckWorker {
     let mut spec = DuckWorkerSpec::new(template());
@@ -32,7 +49,7 @@ pub fn plain_worker() -> DuckWorker {
 
 fn sample(name: &str, spec: DuckWorkerSpec) -> DuckWorker {
     let mut worker = DuckWorker::new(name, spec);
-    worker.labels_mut().insert("app.kubernetes.io/part-of".to_owned(), "duckworker".to_owned());
+    worker.labels_mut().insert(PART_OF.to_owned(), "duckworker".to_owned());
     worker
 }
 

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use duckworker_core::{LeaseFence, Uid};
+use duckworker_core::plan::refresh::Given;
+use duckworker_core::{LeaseFence, Uid, Worker};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
 use crate::attempt::Attempt;
@@ -26,6 +27,8 @@ pub(crate) struct Slot {
     /// A write whose answer is not known: to be settled before anything else. It survives a
     /// dropped future, since it stands here and not on that future's stack.
     pub in_flight: Option<Attempt>,
+    /// The credentials that this process gave it last, for as long as it holds it.
+    pub given: Option<Given>,
     /// The uid of the secret that this process made for it.
     pub secret: Option<Uid>,
 }
@@ -93,6 +96,9 @@ impl Book {
     pub fn hold(&self, slot: &mut Slot, lease: Option<LeaseFence>) {
         let (before, after) = (slot.held.is_some(), lease.is_some());
         slot.held = lease;
+        if slot.held.is_none() {
+            slot.given = None;
+        }
         match (before, after) {
             (false, true) => self.held.send_modify(|held| *held += 1),
             (true, false) => self.held.send_modify(|held| *held = held.saturating_sub(1)),
@@ -109,6 +115,28 @@ impl Book {
     /// Follows how many leases are held.
     pub fn held(&self) -> watch::Receiver<usize> {
         self.held.subscribe()
+    }
+
+    /// The workers that this process holds and that pass a glance, as it knows them. Those whose
+    /// write is under way are left out: they are busy, and there again at the next look.
+    pub fn own(
+        &self,
+        mut wanted: impl FnMut(&Worker) -> bool,
+    ) -> Vec<(Arc<Stored>, Option<Given>)> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots
+            .values()
+            .filter_map(|slot| {
+                let slot = slot.try_lock().ok()?;
+                let known = slot.known.as_ref().filter(|_| slot.held.is_some())?;
+                wanted(&known.worker).then(|| (Arc::clone(known), slot.given.clone()))
+            })
+            .collect()
+    }
+
+    /// Every worker that this process has a slot of.
+    pub fn uids(&self) -> Vec<Uid> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     /// Forgets a worker that is gone, unless a write of it is undecided. Where somebody is at it

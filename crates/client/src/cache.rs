@@ -67,6 +67,12 @@ impl WorkerCache {
         self.is_filled.clone().wait_for(|filled| *filled).await.is_ok()
     }
 
+    /// Moves whenever the cache was filled anew: at first, and after each gap of its watch. What
+    /// came or went meanwhile is in it, or out of it, from then on, and told by no change.
+    pub fn fillings(&self) -> watch::Receiver<bool> {
+        self.is_filled.clone()
+    }
+
     /// The worker as last seen; `None` when it is not there or is a newer version's.
     pub fn get(&self, key: &ObjectRef<DuckWorker>) -> Option<WorkerSnapshot> {
         let object = self.store.get(key)?;

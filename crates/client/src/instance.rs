@@ -6,6 +6,7 @@ mod expiry;
 mod heartbeat;
 mod identity;
 mod lease;
+mod predecessors;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub use directory::Directory;
 pub use expiry::{Cause, Expiry, Judged};
 pub use heartbeat::Heartbeat;
 pub use identity::vouched_identity;
-pub use lease::{InstanceState, lease_name, role_of, state_of};
+pub use lease::{InstanceState, lease_name, role_of, scope_of, state_of};
 
 /// The times of an instance. Their order is what keeps two from owning the same worker, for
 /// clocks whose rates differ by up to a quarter: renew < pause < expire.
@@ -87,9 +88,25 @@ impl Instance {
         role: Role,
         settings: InstanceSettings,
     ) -> Result<(Arc<Self>, Heartbeat), Error> {
+        Self::register_watching(connection, lease_namespace, role, settings, None).await
+    }
+
+    /// The same for one that tells the others which namespaces it watches: see
+    /// [`scope_of`].
+    ///
+    /// # Errors
+    /// As [`Self::register`].
+    pub async fn register_watching(
+        connection: &Connection,
+        lease_namespace: &str,
+        role: Role,
+        settings: InstanceSettings,
+        scope: Option<&str>,
+    ) -> Result<(Arc<Self>, Heartbeat), Error> {
         let owner = vouched_identity(connection).await?;
         let sent = Instant::now();
-        let lease = lease::create(connection, lease_namespace, &owner, role, settings).await?;
+        let lease = lease::create(connection, lease_namespace, &owner, role, settings, scope);
+        let lease = lease.await?;
         let instance = Arc::new(Self {
             directory: Directory::new(connection.clone(), lease_namespace),
             owner,

@@ -4,6 +4,7 @@
 mod by_instance;
 mod by_lease;
 mod by_snapshot;
+mod own;
 mod unwritable;
 
 use std::sync::Arc;

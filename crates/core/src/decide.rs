@@ -163,7 +163,7 @@ pub fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(span).unwrap_or(Duration::ZERO)
 }
 
-/// Pod and secret are recorded once.
+/// Pod and secret are recorded once, and before the first owner there are only conditions.
 fn check_note(status: &WorkerStatus, note: &Note) -> Result<(), Miss> {
     let pod_fits = match (&status.pod, &note.pod) {
         (Some(old), Some(new)) => old.uid == new.uid,
@@ -174,7 +174,7 @@ fn check_note(status: &WorkerStatus, note: &Note) -> Result<(), Miss> {
         _ => true,
     };
     let owned = status.ownership.is_some();
-    let only_conditions = note.pod.is_none() && note.secret_name.is_none();
+    let only_conditions = *note == Note { conditions: note.conditions.clone(), ..Note::default() };
     ensure(pod_fits && secret_fits && (owned || only_conditions), Miss::State)
 }
 

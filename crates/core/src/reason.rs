@@ -34,6 +34,8 @@ pub enum Reason {
     PodDeleted,
     /// The health check failed too often.
     Unhealthy,
+    /// It said of itself that it will not be well again.
+    Broken,
     /// It did not become ready in `startupTimeoutSeconds`.
     StartupTimeout,
     /// The activation failed.

@@ -10,7 +10,7 @@ pub fn winner<'a>(key: &str, live: impl IntoIterator<Item = &'a Owner>) -> Optio
 
 /// FNV-1a over both, then a finaliser (Murmur3's) that spreads the low bits. Stable across
 /// versions and machines, which `std`'s hasher is not: two versions must agree.
-fn score(key: &str, owner: &str) -> u64 {
+pub(crate) fn score(key: &str, owner: &str) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let mut hash = OFFSET;

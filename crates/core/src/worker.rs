@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::conditions::Condition;
 use crate::names::{Epoch, Image, Owner, Tenant, Uid, WriteId};
+use crate::plan::health::HealthTerms;
 use crate::state::WorkerState;
 use crate::table::TransitionName;
 
@@ -58,6 +59,8 @@ pub struct WorkerTerms {
     pub image: Image,
     /// A dedicated worker serves this tenant and goes on to Hot by itself.
     pub dedicated_to: Option<Tenant>,
+    /// How its health is judged.
+    pub health: HealthTerms,
     /// From Spawning until Idle.
     pub startup_timeout: Duration,
     /// From Reserved until Hot.

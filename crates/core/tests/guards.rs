@@ -149,8 +149,15 @@ fn pod_and_secret_are_recorded_once() {
 #[test]
 fn before_its_first_owner_only_conditions_are_noted() {
     let pending = worker(WorkerState::Pending);
-    let note = Note { secret_name: Some("w-rpc".into()), ..Note::default() };
-    assert_eq!(by_instance(&pending, &Transition::Note(note)).unwrap_err(), Miss::State);
+    for note in [
+        Note { secret_name: Some("w-rpc".into()), ..Note::default() },
+        Note { endpoint: Some("10.0.0.1:8816".into()), ..Note::default() },
+        Note { server_name: Some("w.data.duckworker".into()), ..Note::default() },
+        Note { credentials_expire_at: Some(at(60)), ..Note::default() },
+    ] {
+        let refused = by_instance(&pending, &Transition::Note(note.clone()));
+        assert_eq!(refused.unwrap_err(), Miss::State, "{note:?}");
+    }
     assert!(by_instance(&pending, &Transition::Note(Note::default())).is_ok());
 }
 

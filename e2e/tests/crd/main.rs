@@ -5,6 +5,7 @@
 mod bad_input;
 mod cells;
 mod shown;
+mod tenants;
 mod tightened;
 #[path = "../support/writes.rs"]
 mod writes;

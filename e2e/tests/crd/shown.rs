@@ -65,7 +65,7 @@ async fn workers_are_selected_by_state() -> Result<()> {
             let api: Api<DuckWorker> = ns.api();
             create(&api, "pending").await?;
             create_in(&api, &api, "user:admin:one", WorkerState::Idle).await?;
-            let pending = ["get", "duck", "--field-selector=status.state=Pending", "-o", "name"];
+            let pending = ["get", "dw", "--field-selector=status.state=Pending", "-o", "name"];
             let names = ns.kubectl(&pending).await?.ok()?;
             ensure!(names.trim() == "duckworker.duckworker.dev/pending", "{names}");
             Ok(())
@@ -92,7 +92,8 @@ async fn explain_explains() -> Result<()> {
     Ok(())
 }
 
-async fn await_explained(field: &str) -> Result<String> {
+/// The explanation of a field, once the API server has it.
+pub async fn await_explained(field: &str) -> Result<String> {
     let cluster = cluster().await?;
     tokio::time::timeout(duckworker_e2e::PATIENCE, async {
         loop {

@@ -6,6 +6,7 @@ mod actors;
 mod instances;
 mod leaving;
 mod status;
+mod tenants;
 mod workers;
 #[path = "../support/writes.rs"]
 mod writes;
@@ -56,7 +57,8 @@ async fn await_policies(ns: &TestNamespace<'_>) -> Result<()> {
         Ok(verdict(leases.create(&dry_run, &lease).await)?.err().unwrap_or_default())
     })
     .await?;
-    workers::await_policies(ns).await
+    workers::await_policies(ns).await?;
+    tenants::await_policies(ns).await
 }
 
 /// Tries again until the policy of this name refuses.

@@ -40,6 +40,7 @@ impl Process {
             connection,
             metrics: Arc::new(Metrics::new()),
             readiness: Readiness::default(),
+            protocol: None,
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(operate(settings()?, ground, stop.clone()));

@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use duckworker_client::children::{Finalized, Grace, PodStanding};
-use duckworker_client::{DeletePermit, Error, Origin, Outcome, Swept, WorkerLease};
+use duckworker_client::{
+    ActivationError, DeletePermit, Error, Origin, Outcome, Swept, WorkerLease,
+};
 use duckworker_core::conditions::{self, Condition, ConditionStatus, ConditionType};
-use duckworker_core::plan::worker::{SecretStanding, Step};
+use duckworker_core::plan::health::Finding;
+use duckworker_core::plan::worker::{Health, SecretStanding, Step};
 use duckworker_core::{Miss, Note, Reason, Terminal, WorkerState};
 
 use super::blocked::{self, Made};
@@ -56,10 +59,7 @@ pub async fn carry_out(context: &Context, sight: &mut Sight, step: Step) -> Done
             context.children.delete_worker(sight.snapshot.key()).await?;
             Ok(Progress::Rest)
         }
-        Step::Probe => {
-            sight.health = context.protocol.probe(sight.snapshot.worker()).await;
-            Ok(Progress::Again)
-        }
+        Step::Probe => Ok(probe(context, sight).await),
         step => match sight.lease.take() {
             Some(lease) => by_lease(context, sight, &lease, step).await,
             None => Ok(Progress::Rest),
@@ -169,6 +169,18 @@ fn shortened_grace(context: &Context, sight: &Sight) -> Option<Condition> {
     Some(Condition::new(kind, holds, "ShorterThanDrain", message, context.clock.now()))
 }
 
+/// The first question to a worker whose pod is ready. One that is not well yet is asked again.
+async fn probe(context: &Context, sight: &mut Sight) -> Progress {
+    let worker = sight.snapshot.worker();
+    let answer = context.activator.protocol().probe(worker);
+    let finding = tokio::time::timeout(worker.spec.health.timeout, answer).await;
+    if !matches!(finding, Ok(Finding::Healthy)) {
+        return Progress::Wait(RECHECK);
+    }
+    sight.health = Health::Healthy;
+    Progress::Again
+}
+
 async fn add_finalizer(context: &Context, sight: &mut Sight) -> Done {
     match context.children.add_finalizer(&sight.snapshot).await? {
         Finalized::Done(Some(snapshot)) => {
@@ -248,9 +260,13 @@ fn with_address(context: &Context, sight: &Sight, note: Note) -> Note {
 }
 
 async fn finish_activation(context: &Context, sight: &Sight, lease: &WorkerLease) -> Done {
-    match context.protocol.activate(sight.snapshot.worker()).await {
-        Ok(expire) => moved(context.lifecycle.activated(lease, expire).await?),
-        Err(reason) => {
+    let patience = sight.snapshot.worker().spec.activation_timeout;
+    match context.activator.finish(&sight.snapshot, lease, patience).await {
+        Ok(outcome) => moved(outcome),
+        Err(ActivationError::Call(error)) => Err(error),
+        Err(ActivationError::Worker(error)) => {
+            tracing::warn!(worker = %lease.key(), %error, "it is abandoned");
+            let reason = Reason::ActivationFailed;
             let outcome = context.lifecycle.abandon(lease, reason, Origin::Activation).await?;
             ended(context, sight, Ending::Abandoned, reason, outcome)
         }

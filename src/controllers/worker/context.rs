@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use duckworker_api::DuckWorker;
 use duckworker_client::cache::{self, Filled};
-use duckworker_client::{Children, ServerClock, WorkerCache, WorkerLifecycle};
+use duckworker_client::{Activator, Children, ServerClock, WorkerCache, WorkerLifecycle};
 use duckworker_core::{Uid, WorkerKey};
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Node, Pod, Secret};
@@ -15,7 +15,6 @@ use super::made::JustMade;
 use crate::controllers::requeue::Requeue;
 use crate::observe::Observer;
 use crate::peers::Peers;
-use crate::protocol::WorkerProtocol;
 
 /// The watch caches of one scope, and what is to come into them.
 #[derive(Clone)]
@@ -72,8 +71,8 @@ pub struct Context {
     pub clock: ServerClock,
     /// The other instances.
     pub peers: Peers,
-    /// How workers are talked to.
-    pub protocol: Arc<dyn WorkerProtocol>,
+    /// How workers are talked to, and told their tenants' credentials.
+    pub activator: Activator,
     /// Events and metrics.
     pub observer: Observer,
     /// When to look again.

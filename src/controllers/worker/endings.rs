@@ -50,6 +50,7 @@ const fn sentence(reason: Reason) -> Option<&'static str> {
         Reason::PodGone => "its pod is gone",
         Reason::PodDeleted => "its pod was deleted by somebody else",
         Reason::Unhealthy => "its health check failed",
+        Reason::Broken => "it said that it will not be well again",
         Reason::NodeLost => "its node is gone",
         Reason::ActivationFailed => "its activation failed",
         Reason::ActivationTimeout => "its activation took too long",

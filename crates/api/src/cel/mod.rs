@@ -1,12 +1,13 @@
-//! The rules that the API server itself enforces on a `DuckWorker`, for every client in any
-//! language: CEL expressions in the CRD, those about the status made from the table.
+//! The rules that the API server itself enforces, for every client in any language: CEL
+//! expressions in the CRDs, those about the status of a worker made from the table.
 //!
 //! | room | holds |
 //! |---|---|
 //! | [`status`] | rules about changes: of the status, on `.status`; of what joins it to the spec, at the root |
 //! | [`spec`] | rules about the spec and the name, judged once, when the worker is created |
+//! | [`tenant`] | rules about a `DuckTenant` |
 //!
-//! Every rule runs at each write of the status, and what it costs there is the number of fields
+//! Every rule of a worker runs at each write of its status, and what it costs there is the number of fields
 //! that it looks up. So the checks of one kind share one rule, which looks up each field once and
 //! binds it to a short name, and the sentence is found only when the rule has failed. A rule about
 //! the spec must never refuse a write of the status of an old object: it holds its tongue once
@@ -14,6 +15,7 @@
 
 pub mod spec;
 pub mod status;
+pub mod tenant;
 
 use kube::core::{Message, Rule};
 

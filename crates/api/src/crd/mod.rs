@@ -1,4 +1,4 @@
-//! The CRD as it is written to `crds/`: what the derive makes of the Rust types, and then the
+//! The CRDs as they are written to `crds/`: what the derive makes of the Rust types, and then the
 //! parts that the types cannot say.
 //!
 //! | room | holds |
@@ -15,6 +15,7 @@ use kube::core::Rule;
 use serde_json::{Value, json};
 
 use crate::cel;
+use crate::tenant::DuckTenant;
 use crate::worker::DuckWorker;
 
 /// A schema lacks a field that the types have: the types changed and the code below did not.
@@ -26,6 +27,14 @@ pub enum CrdError {
     /// A value could not be written as JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+}
+
+/// Every CRD of ours.
+///
+/// # Errors
+/// When the schema and the types went apart, which a test excludes.
+pub fn all() -> Result<Vec<Value>, CrdError> {
+    Ok(vec![duckworker()?, ducktenant()?])
 }
 
 /// The CRD of `DuckWorker`.
@@ -46,6 +55,29 @@ pub fn duckworker() -> Result<Value, CrdError> {
     describe_spec(at(root, "/properties/spec")?)?;
     describe_status(at(root, "/properties/status")?)?;
     attach(root, vec![cel::spec::name_rule(), cel::status::root_rule()])?;
+    Ok(crd)
+}
+
+/// The CRD of `DuckTenant`.
+///
+/// # Errors
+/// When the schema and the types went apart, which a test excludes.
+pub fn ducktenant() -> Result<Value, CrdError> {
+    let mut crd = serde_json::to_value(DuckTenant::crd())?;
+    let root = at(&mut crd, "/spec/versions/0/schema/openAPIV3Schema")?;
+    tidy::tidy(root);
+    root["description"] = json!(
+        "What a tenant may have. Its name is the `tenant` of workers and claims in its namespace."
+    );
+    let spec = at(root, "/properties/spec")?;
+    spec["description"] = json!("What the tenant may have, and what its workers are told.");
+    let secret = at(spec, "/properties/activationSecretRef/properties/name")?;
+    secret["description"] = json!(
+        "Its name, in the tenant's namespace. Who writes it here must be allowed to get that secret."
+    );
+    attach(spec, vec![cel::tenant::rule()])?;
+    bounds::apply_to_conditions(at(root, "/properties/status/properties/conditions")?)?;
+    attach(root, vec![cel::tenant::name_rule()])?;
     Ok(crd)
 }
 

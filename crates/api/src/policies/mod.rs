@@ -7,10 +7,12 @@
 //! | [`status`] | who may write the status of a worker |
 //! | [`instances`] | who may write the Lease of a control-plane instance |
 //! | [`workers`] | who may create a worker, and who may remove our finalizer |
+//! | [`tenants`] | who may name a tenant's secret, and who may make workers for a tenant |
 
 pub mod caller;
 pub mod instances;
 pub mod status;
+pub mod tenants;
 pub mod workers;
 
 use serde_json::{Value, json};
@@ -48,7 +50,14 @@ pub enum Sentence {
 
 /// Every policy.
 pub fn all() -> Vec<Policy> {
-    vec![status::policy(), instances::policy(), workers::creation(), workers::finalizer()]
+    vec![
+        status::policy(),
+        instances::policy(),
+        workers::creation(),
+        workers::finalizer(),
+        tenants::secret(),
+        tenants::usage(),
+    ]
 }
 
 impl Check {

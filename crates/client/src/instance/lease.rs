@@ -1,7 +1,7 @@
 //! The Lease of an instance.
 
 use backon::BackoffBuilder;
-use duckworker_api::labels::{COMPONENT, CONTROL_PLANE, INSTANCE_ROLE, INSTANCE_STATE};
+use duckworker_api::labels::{COMPONENT, CONTROL_PLANE, INSTANCE_ROLE, INSTANCE_STATE, SCOPE};
 use duckworker_core::{Owner, OwnerStanding};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -69,6 +69,12 @@ pub fn role_of(lease: &Lease) -> Role {
         .unwrap_or(Role::ControlPlane)
 }
 
+/// What the Lease's instance watches: namespaces, sorted, with commas between, or `*`. None: it
+/// does not say.
+pub fn scope_of(lease: &Lease) -> Option<&str> {
+    lease.metadata.annotations.as_ref()?.get(SCOPE).map(String::as_str)
+}
+
 /// The same Lease with another state.
 pub(crate) fn with_state(mut lease: Lease, state: InstanceState) -> Lease {
     let labels = lease.metadata.labels.get_or_insert_default();
@@ -87,6 +93,7 @@ pub(super) async fn create(
     owner: &Owner,
     role: Role,
     settings: InstanceSettings,
+    scope: Option<&str>,
 ) -> Result<Lease, Error> {
     let name = lease_name(owner);
     let what = format!("creating Lease {namespace}/{name} of instance {owner}");
@@ -99,6 +106,7 @@ pub(super) async fn create(
         metadata: ObjectMeta {
             name: Some(name.clone()),
             labels: Some(labels.into()),
+            annotations: scope.map(|scope| [(SCOPE.to_owned(), scope.to_owned())].into()),
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
@@ -121,9 +129,13 @@ pub(super) async fn create(
             Answer::Conflict(_) => Doubt::Moved,
             Answer::Unknown(doubt) => doubt,
         };
-        // Nobody else makes this name: if it is there, our own lost call made it.
+        // If it is there and says our name, our own lost call made it: nobody else has that name.
         if let Some(lease) = read(CALL_DEADLINE, &what, || api.get_opt(&name)).await? {
-            return Ok(lease);
+            let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+            if holder == Some(owner.as_str()) {
+                return Ok(lease);
+            }
+            return Err(Error::Foreign { what, kind: "Lease", name });
         }
         match pauses.next() {
             Some(pause) => tokio::time::sleep(pause).await,
@@ -134,3 +146,36 @@ pub(super) async fn create(
 
 /// How often a creation whose answer was lost is sent again. The same name makes it happen once.
 const SENDINGS: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use duckworker_faults::Faults;
+    use duckworker_sim::User;
+    use kube::api::{Patch, PatchParams};
+    use serde_json::json;
+
+    #[test]
+    fn a_lease_of_our_name_is_ours_only_if_it_says_so() {
+        let scene = async |cluster: duckworker_sim::SimCluster| {
+            let service = cluster.service(User::named("me"), &Faults::none());
+            let connection = Connection::over(service, "default");
+            let owner = Owner::new("user:me:one").unwrap();
+            let times = InstanceSettings::default();
+            let create = async || {
+                create(&connection, "default", &owner, Role::ControlPlane, times, None).await
+            };
+            let made = create().await.unwrap();
+            // The answer was lost, and the creation is sent again: the same Lease.
+            assert_eq!(create().await.unwrap().metadata.uid, made.metadata.uid);
+            let other = Patch::Merge(json!({ "spec": { "holderIdentity": "user:other:one" } }));
+            let leases = api(&connection, "default");
+            let name = lease_name(&owner);
+            leases.patch(&name, &PatchParams::default(), &other).await.unwrap();
+            let refused = create().await.unwrap_err();
+            assert!(matches!(refused, Error::Foreign { kind: "Lease", .. }), "{refused}");
+        };
+        duckworker_sim::simulate(1, scene).unwrap();
+    }
+}

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use duckworker_core::names::Uid;
+use duckworker_core::plan::health::HealthTerms;
 use duckworker_core::transition::Note;
 use duckworker_core::worker::{Ownership, PodRef, RecordedName, TransitionRecord, WorkerTerms};
 use duckworker_core::{
@@ -58,6 +59,7 @@ pub fn worker(state: WorkerState) -> Worker {
         spec: WorkerTerms {
             image: Image::new("duckdb:1").unwrap(),
             dedicated_to: None,
+            health: HealthTerms::default(),
             startup_timeout: Duration::from_mins(5),
             activation_timeout: Duration::from_mins(5),
             drain_timeout: Duration::from_mins(15),
