@@ -10,6 +10,7 @@ use duckworker_client::{
     Activator, Children, Connection, Instance, InstanceSettings, Role, TenantSecrets,
     WorkerLifecycle, WorkerProtocol, WorkerStore,
 };
+use duckworker_flight::Flight;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::runtime::reflector::Store;
@@ -30,7 +31,7 @@ use crate::observe::observer::CountTransitions;
 use crate::observe::readiness::{Readiness, ReadyPart};
 use crate::own_workers;
 use crate::peers::Peers;
-use crate::protocol::PodReadiness;
+use crate::protocol::{PodReadiness, Spoken};
 use crate::settings::{Election, LeaseTimes, Settings};
 
 /// What an instance runs on: given by the process, or by a test that runs several.
@@ -160,8 +161,11 @@ fn prepare(
     let lifecycle = WorkerLifecycle::new(store, Arc::clone(&instance)).observed_by(counter);
     let observer = Observer::new(Arc::clone(&ground.metrics), events);
     let caches = watch::Sender::default();
-    let protocol: Arc<dyn WorkerProtocol> =
-        ground.protocol.clone().unwrap_or_else(|| Arc::new(PodReadiness::new(caches.subscribe())));
+    let spoken = || {
+        let flight = Flight::new(ground.connection.clone());
+        Arc::new(Spoken::new(flight, PodReadiness::new(caches.subscribe())))
+    };
+    let protocol: Arc<dyn WorkerProtocol> = ground.protocol.clone().unwrap_or_else(|| spoken());
     let (secrets, watches) =
         TenantSecrets::watch(ground.connection.clone(), settings.scope.namespaces());
     tasks.spawn(named("tenant watch", until(stop.clone(), watches)));

@@ -1,16 +1,57 @@
 //! What the controller asks of a running worker. Worker protocols stand behind the client crate's
-//! [`WorkerProtocol`]; this is the one for workers that speak none.
+//! [`WorkerProtocol`]: Flight has a crate of its own, and here is what stands for none.
 
 use duckworker_client::{Credentials, NotActivated, WorkerLease, WorkerProtocol};
 use duckworker_core::Worker;
 use duckworker_core::plan::health::Finding;
 use duckworker_core::plan::observed::{PodPhase, PodSeen, Readiness};
+use duckworker_core::worker::Protocol;
+use duckworker_flight::Flight;
 use futures::future::BoxFuture;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::watch;
 
 use crate::children::pod_view;
 use crate::controllers::worker::context::Caches;
+
+/// Each worker in the language of its `spec.connection.protocol`.
+pub struct Spoken {
+    flight: Flight,
+    readiness: PodReadiness,
+}
+
+impl Spoken {
+    /// By these two.
+    pub const fn new(flight: Flight, readiness: PodReadiness) -> Self {
+        Self { flight, readiness }
+    }
+
+    fn of(&self, worker: &Worker) -> &dyn WorkerProtocol {
+        match worker.spec.connection.protocol {
+            Protocol::Flight => &self.flight,
+            Protocol::None => &self.readiness,
+        }
+    }
+}
+
+impl WorkerProtocol for Spoken {
+    fn probe<'a>(&'a self, worker: &'a Worker) -> BoxFuture<'a, Finding> {
+        self.of(worker).probe(worker)
+    }
+
+    fn takes_credentials(&self, worker: &Worker) -> bool {
+        self.of(worker).takes_credentials(worker)
+    }
+
+    fn activate<'a>(
+        &'a self,
+        worker: &'a Worker,
+        lease: &'a WorkerLease,
+        credentials: Option<&'a Credentials>,
+    ) -> BoxFuture<'a, Result<(), NotActivated>> {
+        self.of(worker).activate(worker, lease, credentials)
+    }
+}
 
 /// Nothing is asked: the pod's readiness, as the watch on pods shows it, is the worker's health,
 /// and there is nothing to activate.

@@ -12,11 +12,6 @@ pub fn secret_name(worker: &str) -> String {
     format!("{worker}{}", labels::SECRET_SUFFIX)
 }
 
-/// The name that a worker's certificate bears: `status.serverName`.
-pub fn server_name(worker: &WorkerKey) -> String {
-    format!("{}.{}.duckworker", worker.name, worker.namespace)
-}
-
 /// The labels by which a worker's objects are found. An index, never authority.
 pub fn index_labels(worker: &WorkerKey) -> BTreeMap<String, String> {
     BTreeMap::from([

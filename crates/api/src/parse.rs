@@ -7,14 +7,15 @@ use duckworker_core::conditions::{Condition, ConditionStatus};
 use duckworker_core::names::{Epoch, Image, InvalidName, Owner, Tenant, Uid, WriteId};
 use duckworker_core::plan::health::HealthTerms;
 use duckworker_core::worker::{
-    ClaimRef, Ownership, PodRef, RecordedName, TransitionRecord, WorkerTerms, Writes,
+    ClaimRef, ConnectionTerms, Ownership, PodRef, Protocol, RecordedName, TransitionRecord,
+    WorkerTerms, Writes,
 };
 use duckworker_core::{Worker, WorkerKey, WorkerState, WorkerStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition as WireCondition;
 
 use crate::worker::{
-    ClaimReference, DuckWorker, DuckWorkerSpec, DuckWorkerStatus, HealthCheck, PodReference,
-    TransitionEntry,
+    self as wire, ClaimReference, Connection, DuckWorker, DuckWorkerSpec, DuckWorkerStatus,
+    HealthCheck, PodReference, TransitionEntry,
 };
 
 /// Why an object cannot be understood by this version. It is left alone.
@@ -73,12 +74,22 @@ fn terms(spec: &DuckWorkerSpec) -> Result<WorkerTerms, Unreadable> {
     Ok(WorkerTerms {
         image: Image::new(image)?,
         dedicated_to: spec.tenant.clone().map(Tenant::new).transpose()?,
+        connection: connection(&spec.connection)?,
         health: health(&spec.health_check),
         startup_timeout: seconds(spec.startup_timeout_seconds),
         activation_timeout: seconds(spec.activation_timeout_seconds),
         drain_timeout: seconds(spec.drain_timeout_seconds),
         ttl_after_finished: spec.ttl_seconds_after_finished.map(seconds),
     })
+}
+
+fn connection(wire: &Connection) -> Result<ConnectionTerms, Unreadable> {
+    let protocol = match wire.protocol {
+        wire::Protocol::Flight => Protocol::Flight,
+        wire::Protocol::None => Protocol::None,
+    };
+    let port = u16::try_from(wire.port).map_err(|_| Unreadable::Missing("a port that is one"))?;
+    Ok(ConnectionTerms { protocol, port })
 }
 
 fn health(check: &HealthCheck) -> HealthTerms {

@@ -24,6 +24,13 @@ pub struct WorkerKey {
     pub uid: Uid,
 }
 
+impl WorkerKey {
+    /// The name that the worker's certificate bears: `status.serverName`.
+    pub fn server_name(&self) -> String {
+        format!("{}.{}.duckworker", self.name, self.namespace)
+    }
+}
+
 impl std::fmt::Display for WorkerKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
@@ -59,6 +66,8 @@ pub struct WorkerTerms {
     pub image: Image,
     /// A dedicated worker serves this tenant and goes on to Hot by itself.
     pub dedicated_to: Option<Tenant>,
+    /// How it is spoken to.
+    pub connection: ConnectionTerms,
     /// How its health is judged.
     pub health: HealthTerms,
     /// From Spawning until Idle.
@@ -69,6 +78,32 @@ pub struct WorkerTerms {
     pub drain_timeout: Duration,
     /// How long a finished worker stays readable; for ever when unset.
     pub ttl_after_finished: Option<Duration>,
+}
+
+/// What a worker speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Arrow Flight SQL over TLS.
+    Flight,
+    /// Nothing that we know of.
+    None,
+}
+
+/// How a worker is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionTerms {
+    /// In which language.
+    pub protocol: Protocol,
+    /// On which port of its pod.
+    pub port: u16,
+}
+
+impl ConnectionTerms {
+    /// Where a worker at this address listens.
+    pub fn endpoint(&self, ip: &str) -> String {
+        let port = self.port;
+        if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
+    }
 }
 
 /// Who owns a worker, and the how-manieth ownership that is. They only ever change together.

@@ -75,7 +75,7 @@ async fn by_lease(context: &Context, sight: &mut Sight, lease: &WorkerLease, ste
         Step::MakePod => make_pod(context, sight, lease).await,
         Step::Note(note) => take_note(context, sight, lease, note).await,
         Step::Ready(note) => {
-            let note = with_address(context, sight, note);
+            let note = with_address(sight, note);
             moved(lifecycle.ready(lease, note).await?)
         }
         Step::Activate => moved(lifecycle.activate(lease).await?),
@@ -171,8 +171,8 @@ fn shortened_grace(context: &Context, sight: &Sight) -> Option<Condition> {
 
 /// The first question to a worker whose pod is ready. One that is not well yet is asked again.
 async fn probe(context: &Context, sight: &mut Sight) -> Progress {
-    let worker = sight.snapshot.worker();
-    let answer = context.activator.protocol().probe(worker);
+    let worker = sight.addressed();
+    let answer = context.activator.protocol().probe(&worker);
     let finding = tokio::time::timeout(worker.spec.health.timeout, answer).await;
     if !matches!(finding, Ok(Finding::Healthy)) {
         return Progress::Wait(RECHECK);
@@ -202,7 +202,7 @@ async fn adopt(context: &Context, sight: &Sight) -> Done {
 
 async fn make_secret(context: &Context, sight: &mut Sight, lease: &WorkerLease) -> Done {
     let key = lease.key();
-    let made = match tls::Credentials::generate(&server_name(key), context.clock.now()) {
+    let made = match tls::Credentials::generate(&key.server_name(), context.clock.now()) {
         Ok(credentials) => {
             context.children.create_secret(lease, &secret::build(key, &credentials)).await
         }
@@ -244,19 +244,11 @@ async fn make_pod(context: &Context, sight: &mut Sight, lease: &WorkerLease) -> 
     }
 }
 
-/// The name that a worker's certificate bears.
-fn server_name(key: &duckworker_core::WorkerKey) -> String {
-    crate::children::identity::server_name(key)
-}
-
-fn with_address(context: &Context, sight: &Sight, note: Note) -> Note {
-    let key = sight.snapshot.key();
-    let port = context.object(key).map(|worker| worker.spec.connection.port);
+fn with_address(sight: &Sight, note: Note) -> Note {
+    let worker = sight.snapshot.worker();
     let ip = note.pod.as_ref().and_then(|pod| pod.ip.as_deref());
-    let endpoint = ip.zip(port).map(|(ip, port)| {
-        if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
-    });
-    Note { endpoint, server_name: Some(server_name(key)), ..note }
+    let endpoint = ip.map(|ip| worker.spec.connection.endpoint(ip));
+    Note { endpoint, server_name: Some(worker.key.server_name()), ..note }
 }
 
 async fn finish_activation(context: &Context, sight: &Sight, lease: &WorkerLease) -> Done {

@@ -5,7 +5,7 @@ use duckworker_api::{labels, owned};
 use duckworker_client::{Error, Swept, WorkerLease, WorkerSnapshot};
 use duckworker_core::plan::observed::{PodSeen, Whose};
 use duckworker_core::plan::worker::{Finalizer, Health, SecretStanding, View, secret_name};
-use duckworker_core::{Uid, WorkerState};
+use duckworker_core::{Uid, Worker, WorkerState};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -69,6 +69,15 @@ impl Sight {
         let uid = &self.snapshot.key().uid;
         self.seen_pod = pod.as_ref().and_then(|pod| pod_view::see(pod, uid).ok());
         self.pod = pod;
+    }
+
+    /// The worker with the address that its pod has now: the status tells it only from Idle on.
+    pub fn addressed(&self) -> Worker {
+        let mut worker = self.snapshot.worker().clone();
+        if let (Some(pod), Some(seen)) = (worker.status.pod.as_mut(), &self.seen_pod) {
+            pod.ip.clone_from(&seen.ip);
+        }
+        worker
     }
 
     /// What the plan may know.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use duckworker_core::names::Uid;
 use duckworker_core::plan::health::HealthTerms;
 use duckworker_core::transition::Note;
-use duckworker_core::worker::{Ownership, PodRef, RecordedName, TransitionRecord, WorkerTerms};
+use duckworker_core::worker::{
+    ConnectionTerms, Ownership, PodRef, Protocol, RecordedName, TransitionRecord, WorkerTerms,
+};
 use duckworker_core::{
     Epoch, Facts, Image, Owner, OwnerStanding, Reason, Room, Tenant, Terminal, Transition,
     TransitionName, Worker, WorkerKey, WorkerState, WorkerStatus,
@@ -59,6 +61,7 @@ pub fn worker(state: WorkerState) -> Worker {
         spec: WorkerTerms {
             image: Image::new("duckdb:1").unwrap(),
             dedicated_to: None,
+            connection: ConnectionTerms { protocol: Protocol::None, port: 8816 },
             health: HealthTerms::default(),
             startup_timeout: Duration::from_mins(5),
             activation_timeout: Duration::from_mins(5),
