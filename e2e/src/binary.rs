@@ -46,7 +46,7 @@ pub fn duckcluster() -> Result<PathBuf> {
 
 /// Tells a person who waits. The macros for this would be held back by the test runner until the
 /// test has failed.
-fn say(message: &str) {
+pub(crate) fn say(message: &str) {
     let _ = writeln!(std::io::stderr(), "{message}");
 }
 
@@ -131,7 +131,8 @@ fn go_version() -> Result<String> {
     }
 }
 
-fn cache_folder() -> Result<PathBuf> {
+/// Where everything is kept that takes long to fetch or to build.
+pub fn cache_folder() -> Result<PathBuf> {
     if let Some(folder) = env::var_os("DUCKWORKER_CACHE") {
         return Ok(folder.into());
     }

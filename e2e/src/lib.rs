@@ -46,6 +46,7 @@ mod state;
 pub mod sweep;
 mod wait;
 pub mod worker;
+pub mod worker_build;
 
 pub use audit::{AuditEvent, AuditLog, AuditMark, AuditObject, AuditResponse, AuditUser};
 pub use binary::duckcluster;
