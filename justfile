@@ -39,8 +39,18 @@ bench-claim *ARGS:
 bench-failover *ARGS:
     cargo run --release --package duckworker-e2e --bin bench-failover -- {{ARGS}}
 
+# Measure: Flight SQL of the reference worker against DuckDB in process
+bench-query:
+    cargo run --package duckworker-e2e --bin with-libduckdb -- \
+        cargo bench --package duckworker-worker --bench query
+
+# Run the reference worker's own tests, which need libduckdb
+test-worker *ARGS:
+    cargo run --package duckworker-e2e --bin with-libduckdb -- \
+        cargo test --release --package duckworker-worker --package duckworker-database {{ARGS}}
+
 # All benches
-bench: bench-spawn bench-claim bench-failover
+bench: bench-spawn bench-claim bench-failover bench-query
 
 # Crash at every call of every flow, lose, delay and double every write (takes minutes)
 crash-sweep *ARGS:

@@ -55,7 +55,7 @@ impl HealthFollower for Follower {
         reason: Reason,
         _: DeletePermit,
     ) -> BoxFuture<'a, ()> {
-        if let Some((event, message)) = Ending::Lost.event(reason, worker.worker()) {
+        if let Some((event, message)) = Ending::Lost.event(reason, worker.worker(), None) {
             self.observer.event(worker, event, &message);
         }
         Box::pin(std::future::ready(()))

@@ -70,7 +70,11 @@ fn with_progress<T>(work: impl FnOnce() -> T) -> T {
     outcome
 }
 
-fn folder() -> Result<PathBuf> {
+/// Where everything is kept: `DUCKWORKER_CACHE`, else `duckworker` in the user's cache folder.
+///
+/// # Errors
+/// When the environment names no such place.
+pub fn folder() -> Result<PathBuf> {
     if let Some(folder) = env::var_os("DUCKWORKER_CACHE") {
         return Ok(folder.into());
     }

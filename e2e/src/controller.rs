@@ -135,7 +135,7 @@ fn build(program: &Program) -> Result<PathBuf> {
 }
 
 /// `…/target/debug/deps/harness-0123` → (`…/target`, `debug`); the same without `deps`.
-fn target_and_profile(program: &Path) -> Result<(PathBuf, String)> {
+pub(crate) fn target_and_profile(program: &Path) -> Result<(PathBuf, String)> {
     let mut folder = program.parent();
     if let Some(inner) = folder.filter(|f| f.ends_with("deps") || f.ends_with("examples")) {
         folder = inner.parent();

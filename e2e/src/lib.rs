@@ -52,6 +52,7 @@ pub mod sweep;
 mod tokens;
 mod wait;
 pub mod worker;
+pub mod worker_build;
 
 pub use audit::{AuditEvent, AuditLog, AuditMark, AuditObject, AuditResponse, AuditUser};
 pub use binary::duckcluster;

@@ -178,7 +178,7 @@ pub fn ready_note(worker: &DuckWorker, pod: &Pod) -> Result<Note> {
     let pod = pod_ref(pod)?;
     let port = worker.spec.connection.port;
     let endpoint = pod.ip.as_ref().map(|ip| format!("{ip}:{port}"));
-    let server_name = Some(identity::server_name(&parse::key(worker)?));
+    let server_name = Some(parse::key(worker)?.server_name());
     Ok(Note { pod: Some(pod), endpoint, server_name, ..Note::default() })
 }
 

@@ -2,15 +2,19 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::image::Image;
-use crate::{cache::kept, controller::controller_binary, golang::GoModule};
+use crate::{
+    cache::kept, controller::controller_binary, golang::GoModule, worker_build::worker_build,
+};
 
 /// The image that holds a pod's namespaces open.
 pub(super) const PAUSE: &str = "duckworker.invalid/pause:dev";
 /// The image of a stand-in for a worker.
 pub const STUB: &str = "duckworker.invalid/stub:dev";
+/// The image of the reference worker.
+pub const WORKER: &str = "duckworker.invalid/duckdb-worker:dev";
 /// The image of the controller, under the very name that `config/` gives it.
 pub const CONTROLLER: &str = concat!("ghcr.io/duckworker/duckworker:", env!("CARGO_PKG_VERSION"));
 
@@ -44,6 +48,17 @@ pub async fn stub_as(name: &str) -> Result<Image> {
 pub async fn controller() -> Result<Image> {
     let (source, path) = (controller_binary().await?, "/usr/local/bin/duckworker");
     Ok(Image::scratch(CONTROLLER).program(source, path, &[])?.entrypoint([path]))
+}
+
+/// The reference worker, with its DuckDB.
+///
+/// # Errors
+/// When it cannot be built.
+pub async fn worker() -> Result<Image> {
+    let build = worker_build().await?;
+    let folder = build.library.parent().context("libduckdb lies nowhere")?;
+    let path = "/usr/local/bin/duckdb-worker";
+    Ok(Image::scratch(WORKER).program(&build.binary, path, &[folder])?.entrypoint([path]))
 }
 
 /// One of the small programs in `e2e/pods`.

@@ -142,7 +142,8 @@ fn ended<T>(
     outcome: Outcome<T>,
 ) -> Done {
     if matches!(outcome, Outcome::Transitioned(_))
-        && let Some((event, message)) = ending.event(reason, sight.snapshot.worker())
+        && let Some((event, message)) =
+            ending.event(reason, sight.snapshot.worker(), sight.why.as_deref())
     {
         context.observer.event(&sight.snapshot, event, &message);
     }
@@ -251,13 +252,14 @@ fn with_address(sight: &Sight, note: Note) -> Note {
     Note { endpoint, server_name: Some(worker.key.server_name()), ..note }
 }
 
-async fn finish_activation(context: &Context, sight: &Sight, lease: &WorkerLease) -> Done {
+async fn finish_activation(context: &Context, sight: &mut Sight, lease: &WorkerLease) -> Done {
     let patience = sight.snapshot.worker().spec.activation_timeout;
     match context.activator.finish(&sight.snapshot, lease, patience).await {
         Ok(outcome) => moved(outcome),
         Err(ActivationError::Call(error)) => Err(error),
         Err(ActivationError::Worker(error)) => {
             tracing::warn!(worker = %lease.key(), %error, "it is abandoned");
+            sight.why = Some(error.to_string());
             let reason = Reason::ActivationFailed;
             let outcome = context.lifecycle.abandon(lease, reason, Origin::Activation).await?;
             ended(context, sight, Ending::Abandoned, reason, outcome)

@@ -17,8 +17,14 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// The Event about it, with what its conditions say; none for what somebody asked for.
-    pub fn event(self, reason: Reason, worker: &Worker) -> Option<(EventReason, String)> {
+    /// The Event about it, with what is known besides the reason, or else what its conditions say;
+    /// none for what somebody asked for.
+    pub fn event(
+        self,
+        reason: Reason,
+        worker: &Worker,
+        detail: Option<&str>,
+    ) -> Option<(EventReason, String)> {
         let sentence = sentence(reason)?;
         let event = match self {
             Self::Abandoned => EventReason::WorkerAbandoned,
@@ -27,10 +33,12 @@ impl Ending {
             Self::Drained => EventReason::WorkerDrained,
         };
         let conditions = &worker.status.conditions;
-        let detail = [ConditionType::PodBlocked, ConditionType::NameConflict]
+        let in_the_way = [ConditionType::PodBlocked, ConditionType::NameConflict]
             .into_iter()
             .find_map(|kind| conditions::find(conditions, kind))
-            .map_or_else(String::new, |condition| format!(": {}", condition.message));
+            .map(|condition| condition.message.as_str());
+        let detail = detail.or(in_the_way);
+        let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
         Some((event, format!("{sentence}{detail}")))
     }
 }

@@ -28,6 +28,8 @@ pub struct Sight {
     pub swept: Option<Swept>,
     /// What its health check said in this reconcile.
     pub health: Health,
+    /// What is known of why it ends, besides the reason.
+    pub why: Option<String>,
     seen_pod: Option<PodSeen>,
 }
 
@@ -48,6 +50,7 @@ impl Sight {
             secret,
             swept: None,
             health: Health::Unknown,
+            why: None,
             seen_pod: None,
         };
         sight.set_pod(pod);
@@ -68,6 +71,8 @@ impl Sight {
     pub fn set_pod(&mut self, pod: Option<Pod>) {
         let uid = &self.snapshot.key().uid;
         self.seen_pod = pod.as_ref().and_then(|pod| pod_view::see(pod, uid).ok());
+        let end = self.seen_pod.as_ref().and_then(PodSeen::ended);
+        self.why = end.map(|trouble| trouble.message.clone());
         self.pod = pod;
     }
 
