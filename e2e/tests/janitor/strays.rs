@@ -58,9 +58,12 @@ async fn what_a_missing_or_finished_worker_left_is_swept() -> Result<()> {
         let seen = seen.ok_or_else(|| anyhow::anyhow!("no worker"))?;
         let (end, reason) = (Terminal::Retired, Reason::Requested);
         let own: Pod = ns.api().get("ended").await?;
+        let own_secret: Secret = ns.api().get("ended-rpc").await?;
         let lifecycle = &control_plane.lifecycle;
         won(lifecycle.retire_from_snapshot(&seen, end, reason, Origin::Library).await?)?;
         await_gone(&ns.api(), &own).await?;
+        // Its own clean-up sweeps every secret with its uid, and must be over.
+        await_gone(&ns.api(), &own_secret).await?;
         let late_pod: Pod = ns.create(pod_for("ended", &uid)).await?;
         let late_secret: Secret = ns.create(secret_for("ended-again-rpc", &uid, &uid)).await?;
         for pod in [&pod, &late_pod] {

@@ -73,7 +73,8 @@ async fn a_result_larger_than_memory_streams_in_bounded_memory() {
     assert!(bytes > LARGE_BYTES, "{bytes}");
     let grown = worker.memory("VmHWM").saturating_sub(before) / (1 << 20);
     println!("a result of {} MiB: memory grew by {grown} MiB at most", bytes >> 20);
-    assert!(grown < 200, "by {grown} MiB");
+    // What the engine may use, and what is on its way.
+    assert!(grown < 400, "by {grown} MiB");
 }
 
 #[tokio::test]
