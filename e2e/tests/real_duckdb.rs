@@ -67,6 +67,7 @@ async fn a_tenant_s_duckdb_becomes_hot_is_healthy_and_goes() -> Result<Ran> {
 
         ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
         await_gone(&ns.api(), &created).await?;
+        ns.api::<Secret>().delete("acme-activation", &DeleteParams::default()).await?;
         await_nothing_left(ns).await
     })
     .await
