@@ -93,19 +93,6 @@ impl WorkerProtocol for PodReadiness {
     fn probe<'a>(&'a self, worker: &'a Worker) -> BoxFuture<'a, Finding> {
         Box::pin(std::future::ready(self.find(worker)))
     }
-
-    fn takes_credentials(&self, _: &Worker) -> bool {
-        false
-    }
-
-    fn activate<'a>(
-        &'a self,
-        _: &'a Worker,
-        _: &'a WorkerLease,
-        _: Option<&'a Credentials>,
-    ) -> BoxFuture<'a, Result<(), NotActivated>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
 }
 
 #[cfg(test)]

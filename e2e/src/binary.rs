@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    cache::{kept, say},
-    golang::GoModule,
-};
+use crate::{cache::kept, golang::GoModule, progress::say};
 
 /// Returns the path of the binary, after building it if these sources were never built here.
 ///

@@ -3,17 +3,12 @@
 use std::{
     env,
     fs::{self, File},
-    io::Write as _,
     path::{Path, PathBuf},
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 
-/// How often a long work says that it is still going on.
-const PROGRESS: Duration = Duration::from_secs(15);
+use crate::progress::{say, with_progress};
 
 /// Returns the folder of this name in the cache, after filling it if it was never filled here.
 /// `what` says what is in it; `fill` gets an empty folder, which bears its final name only when it
@@ -42,32 +37,10 @@ pub(crate) fn kept(
         fs::remove_dir_all(&unfinished)?;
     }
     fs::create_dir(&unfinished)?;
-    let started = Instant::now();
-    with_progress(|| fill(&unfinished)).with_context(|| format!("cannot make {what}"))?;
+    let doing = format!("Making {what}, to be kept in {}", kept.display());
+    with_progress(&doing, || fill(&unfinished)).with_context(|| format!("cannot make {what}"))?;
     fs::rename(&unfinished, &kept)?;
-    let seconds = started.elapsed().as_secs();
-    say(&format!("Made {what} ({seconds} s), kept in {}", kept.display()));
     Ok(kept)
-}
-
-/// Tells a person who waits. The macros for this would be held back by the test runner until the
-/// test has failed.
-pub(crate) fn say(message: &str) {
-    let _ = writeln!(std::io::stderr(), "{message}");
-}
-
-fn with_progress<T>(work: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
-    let (done, finished) = mpsc::channel::<()>();
-    let progress = thread::spawn(move || {
-        while finished.recv_timeout(PROGRESS) == Err(mpsc::RecvTimeoutError::Timeout) {
-            say(&format!("  still at it, {} s …", started.elapsed().as_secs()));
-        }
-    });
-    let outcome = work();
-    drop(done);
-    let _ = progress.join();
-    outcome
 }
 
 /// Where everything is kept: `DUCKWORKER_CACHE`, else `duckworker` in the user's cache folder.

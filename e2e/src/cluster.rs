@@ -48,6 +48,8 @@ pub struct Cluster {
     pub(crate) controllers: Mutex<Vec<(String, PathBuf)>>,
     /// Filled once `crds/` is installed.
     pub(crate) crds: OnceCell<()>,
+    /// Filled once `config/default` is applied.
+    pub(crate) config: OnceCell<()>,
     pub(crate) state: StateFolder,
 }
 
@@ -96,6 +98,7 @@ impl Cluster {
             duckcluster,
             controllers,
             crds: OnceCell::new(),
+            config: OnceCell::new(),
             state,
         };
         // On the heap: this future would make those of all tests large.

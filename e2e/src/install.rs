@@ -37,6 +37,20 @@ impl Cluster {
         Ok(())
     }
 
+    /// Applies the whole of `config/default`, once: roles, policies, flow control, the controller's
+    /// Deployment. Policies bite about a second later.
+    ///
+    /// # Errors
+    /// With kubectl's words.
+    pub async fn install_config(&self) -> Result<()> {
+        let apply = async {
+            let folder = project_root().join("config/default");
+            self.kubectl(&["apply", "-k", &folder.to_string_lossy()]).await?.ok().map(drop)
+        };
+        self.config.get_or_try_init(|| apply).await?;
+        Ok(())
+    }
+
     async fn apply_crds(&self) -> Result<()> {
         let folder = crds();
         self.kubectl(&["apply", "-f", &folder.to_string_lossy()]).await?.ok()?;

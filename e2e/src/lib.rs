@@ -40,6 +40,7 @@ mod options;
 mod parts;
 pub mod plane;
 mod port;
+mod progress;
 mod ready;
 pub mod real;
 mod report;

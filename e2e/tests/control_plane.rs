@@ -42,7 +42,7 @@ fn calm_controller(ns: &TestNamespace<'_>, orphan_grace: Duration) -> Result<InP
 }
 
 async fn prepare(ns: &TestNamespace<'_>) -> Result<()> {
-    rights::install(ns.cluster).await?;
+    ns.cluster.install_config().await?;
     ns.kubectl(&["create", "serviceaccount", "cp"]).await?.ok()?;
     rights::control_plane(ns, &format!("--serviceaccount={}:cp", ns.name)).await
 }

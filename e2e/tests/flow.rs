@@ -75,7 +75,7 @@ async fn flows_in(
 #[tokio::test]
 async fn renewals_and_claims_have_seats_of_their_own() -> Result<()> {
     scenario("flow", async |ns| {
-        rights::install(ns.cluster).await?;
+        ns.cluster.install_config().await?;
         let leases = named(ns, "duckworker-leases", "leader-election").await?;
         let writes = named(ns, "duckworker-writes", "duckworker").await?;
         let controller = ns.cluster.service_account(SYSTEM, "duckworker", None).await?;
@@ -116,7 +116,7 @@ async fn renewals_and_claims_have_seats_of_their_own() -> Result<()> {
 #[tokio::test]
 async fn a_control_plane_of_others_has_them_too() -> Result<()> {
     scenario("flow-others", async |ns| {
-        rights::install(ns.cluster).await?;
+        ns.cluster.install_config().await?;
         ns.kubectl(&["create", "serviceaccount", "cp"]).await?.ok()?;
         rights::control_plane(ns, &format!("--serviceaccount={}:cp", ns.name)).await?;
         let (connection, newest) =

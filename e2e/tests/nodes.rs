@@ -7,7 +7,7 @@ use duckworker_api::DuckWorker;
 use duckworker_e2e::node::{cordon, create_simulated_node, delete_node};
 use duckworker_e2e::scenario::{controller, scenario};
 use duckworker_e2e::worker::{self, is, reason};
-use duckworker_e2e::{annotation, await_gone};
+use duckworker_e2e::{TestNamespace, annotation, await_gone};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -40,25 +40,32 @@ async fn a_cordoned_node_is_emptied() -> Result<()> {
     .await
 }
 
+/// A worker on a node of its own that is being deleted, and whose pod was told to stop and never
+/// does.
+async fn wedged_on(ns: &TestNamespace<'_>, node: &str) -> Result<DuckWorker> {
+    create_simulated_node(ns.client.clone(), node).await?;
+    let slow = worker::with_annotation("w1", annotation::STOP_DELAY, "1h");
+    let created = ns.create::<DuckWorker>(on_node(slow, node)).await?;
+    ns.await_object::<DuckWorker>("w1", "Idle", is("Idle")).await?;
+    ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
+    let told = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+    ns.await_object("w1", "told to stop", told).await?;
+    Ok(created)
+}
+
 #[tokio::test]
 async fn a_pod_that_never_stops_goes_when_its_node_is_out_of_service() -> Result<()> {
     scenario("out-of-service", async |ns| {
-            let node = "sim-out-of-service";
-            create_simulated_node(ns.client.clone(), node).await?;
-            let controller = controller(ns)?;
-            let slow = worker::with_annotation("w1", annotation::STOP_DELAY, "1h");
-            let created = ns.create::<DuckWorker>(on_node(slow, node)).await?;
-            ns.await_object::<DuckWorker>("w1", "Idle", is("Idle")).await?;
-            ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
-            ns.await_object::<DuckWorker>("w1", "Draining", is("Draining")).await?;
-            let taint = json!({ "spec": { "taints": [
-                { "key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute" }
-            ] } });
-            let nodes = ns.cluster_api::<Node>();
-            nodes.patch(node, &PatchParams::default(), &Patch::Merge(&taint)).await?;
-            await_gone(&ns.api::<DuckWorker>(), &created).await?;
-            delete_node(ns.client.clone(), node).await?;
-            controller.stop().await
+        let node = "sim-out-of-service";
+        let controller = controller(ns)?;
+        let wedged = wedged_on(ns, node).await?;
+        let taint = json!({ "key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown",
+            "effect": "NoExecute" });
+        let marked = Patch::Merge(json!({ "spec": { "taints": [taint] } }));
+        ns.cluster_api::<Node>().patch(node, &PatchParams::default(), &marked).await?;
+        await_gone(&ns.api::<DuckWorker>(), &wedged).await?;
+        delete_node(ns.client.clone(), node).await?;
+        controller.stop().await
     })
     .await
 }
@@ -67,17 +74,11 @@ async fn a_pod_that_never_stops_goes_when_its_node_is_out_of_service() -> Result
 async fn a_pod_that_never_stops_goes_when_its_node_is_deleted() -> Result<()> {
     scenario("node-deleted", async |ns| {
         let node = "sim-deleted";
-        create_simulated_node(ns.client.clone(), node).await?;
         let controller = controller(ns)?;
-        let slow = worker::with_annotation("w1", annotation::STOP_DELAY, "1h");
-        let created = ns.create::<DuckWorker>(on_node(slow, node)).await?;
-        ns.await_object::<DuckWorker>("w1", "Idle", is("Idle")).await?;
-        ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
-        let told = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
-        ns.await_object("w1", "told to stop", told).await?;
+        let wedged = wedged_on(ns, node).await?;
         delete_node(ns.client.clone(), node).await?;
         let deleted = Instant::now();
-        await_gone(&ns.api::<DuckWorker>(), &created).await?;
+        await_gone(&ns.api::<DuckWorker>(), &wedged).await?;
         ensure!(deleted.elapsed() < QUARANTINE, "Kubernetes did it, not we");
         controller.stop().await
     })

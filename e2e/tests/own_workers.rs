@@ -3,6 +3,7 @@
 #![allow(clippy::large_futures, reason = "the future of a whole test")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
@@ -31,6 +32,8 @@ type Told = (i64, BTreeMap<String, String>);
 struct Obedient {
     told: Mutex<Vec<Told>>,
     news: watch::Sender<usize>,
+    /// The next call does not reach them.
+    out_of_reach: AtomicBool,
 }
 
 impl Obedient {
@@ -63,6 +66,9 @@ impl WorkerProtocol for Obedient {
         lease: &'a WorkerLease,
         credentials: Option<&'a Credentials>,
     ) -> BoxFuture<'a, Result<(), NotActivated>> {
+        if self.out_of_reach.swap(false, Ordering::SeqCst) {
+            return Box::pin(ready(Err(NotActivated::Untold("nobody answers".to_owned()))));
+        }
         let members = credentials.map(|credentials| &credentials.members).into_iter().flatten();
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let members = members.map(|(name, value)| (name.clone(), text(value))).collect();
@@ -121,6 +127,22 @@ async fn a_worker_is_told_its_tenants_secret_and_every_rotation_of_it() -> Resul
         ensure!(after.owner == before.owner && after.owner_epoch == Some(epoch + 1));
         ensure!(after.pod == before.pod && after.endpoint == before.endpoint);
         ensure!(after.tenant == before.tenant && after.transitions == before.transitions);
+        controller.stop().await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_worker_that_was_not_reached_is_told_again_and_not_abandoned() -> Result<()> {
+    scenario("untold", async |ns| {
+        let workers = Arc::new(Obedient { out_of_reach: true.into(), ..Obedient::default() });
+        let connection = Connection::new(ns.cluster.config()?)?;
+        let settings = quick_settings(&ns.name)?;
+        let controller = InProcess::start_with(settings, connection, Some(workers.clone()));
+        ns.create::<DuckWorker>(worker::dedicated("w1", "acme")).await?;
+        ns.await_object::<DuckWorker>("w1", "Hot", is("Hot")).await?;
+        ensure!(!workers.out_of_reach.load(Ordering::SeqCst), "nobody tried");
+        ensure!(workers.told().len() == 1, "{:?}", workers.told());
         controller.stop().await
     })
     .await

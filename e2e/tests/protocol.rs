@@ -60,7 +60,7 @@ async fn run(ns: &TestNamespace<'_>, identity: &Identity, script: String) -> Res
 #[tokio::test]
 async fn the_protocol_is_what_its_page_says() -> Result<()> {
     scenario("protocol", async |ns| {
-        rights::install(ns.cluster).await?;
+        ns.cluster.install_config().await?;
         rights::control_plane(ns, "--user=bob").await?;
         let controller = controller(ns)?;
         bring(ns, worker::plain("w1"), "Idle").await?;

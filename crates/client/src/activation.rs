@@ -88,8 +88,8 @@ impl Activator {
     /// credentials, then Activating → Hot.
     ///
     /// # Errors
-    /// [`ActivationError::Worker`] when the worker did not take them: abandon it. Any other: try
-    /// again, for as long as its `activationTimeoutSeconds` lasts.
+    /// [`NotActivated::Failed`] when the worker did not take them: abandon it. Any other: try again,
+    /// for as long as its `activationTimeoutSeconds` lasts.
     pub async fn finish(
         &self,
         worker: &WorkerSnapshot,
@@ -150,7 +150,7 @@ impl Activator {
         let told = self.protocol.activate(worker.worker(), lease, credentials);
         match tokio::time::timeout(deadline, told).await {
             Ok(told) => told,
-            Err(_) => Err(NotActivated::new(format!("no answer within {deadline:?}"))),
+            Err(_) => Err(NotActivated::Failed(format!("no answer within {deadline:?}"))),
         }
     }
 

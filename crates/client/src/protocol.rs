@@ -15,31 +15,32 @@ pub trait WorkerProtocol: Send + Sync {
     fn probe<'a>(&'a self, worker: &'a Worker) -> BoxFuture<'a, Finding>;
 
     /// Whether a worker like this is told its tenant's credentials at all.
-    fn takes_credentials(&self, worker: &Worker) -> bool;
+    fn takes_credentials(&self, _: &Worker) -> bool {
+        false
+    }
 
     /// Tells a worker its tenant's credentials, at the epoch of this lease: at its activation, and
-    /// again with each refresh. The same twice is fine. None: the tenant has none.
+    /// again with each refresh. The same twice is fine. None: the tenant has none. A protocol that
+    /// has no words for it tells nothing.
     fn activate<'a>(
         &'a self,
-        worker: &'a Worker,
-        lease: &'a WorkerLease,
-        credentials: Option<&'a Credentials>,
-    ) -> BoxFuture<'a, Result<(), NotActivated>>;
-}
-
-/// A worker did not take its tenant's credentials.
-#[derive(Debug, thiserror::Error)]
-#[error("the worker did not take its tenant's credentials: {why}")]
-pub struct NotActivated {
-    /// Why, in a few words without secrets.
-    pub why: String,
-}
-
-impl NotActivated {
-    /// For this reason.
-    pub fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into() }
+        _: &'a Worker,
+        _: &'a WorkerLease,
+        _: Option<&'a Credentials>,
+    ) -> BoxFuture<'a, Result<(), NotActivated>> {
+        Box::pin(std::future::ready(Ok(())))
     }
+}
+
+/// A worker did not take its tenant's credentials. Why, in a few words without secrets.
+#[derive(Debug, thiserror::Error)]
+pub enum NotActivated {
+    /// It was told, and could not do it, or took too long.
+    #[error("the worker did not take its tenant's credentials: {0}")]
+    Failed(String),
+    /// It could not be told: that says nothing about the worker, so try again.
+    #[error("the worker could not be told its tenant's credentials: {0}")]
+    Untold(String),
 }
 
 /// Nothing is asked and nothing is told: every worker counts as healthy, and takes no credentials.
@@ -49,18 +50,5 @@ pub struct Silent;
 impl WorkerProtocol for Silent {
     fn probe<'a>(&'a self, _: &'a Worker) -> BoxFuture<'a, Finding> {
         Box::pin(std::future::ready(Finding::Healthy))
-    }
-
-    fn takes_credentials(&self, _: &Worker) -> bool {
-        false
-    }
-
-    fn activate<'a>(
-        &'a self,
-        _: &'a Worker,
-        _: &'a WorkerLease,
-        _: Option<&'a Credentials>,
-    ) -> BoxFuture<'a, Result<(), NotActivated>> {
-        Box::pin(std::future::ready(Ok(())))
     }
 }

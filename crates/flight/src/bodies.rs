@@ -64,6 +64,13 @@ fn member(bytes: &[u8]) -> Value {
         .unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned().into())
 }
 
+/// The number that follows the word "statement" in a worker's complaint.
+pub fn failed_statement(complaint: &str) -> Option<u32> {
+    let mut words = complaint.split_whitespace();
+    words.find(|word| *word == "statement")?;
+    words.next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -81,6 +88,15 @@ mod tests {
         assert_eq!(found(json!({ "healthy": true, "sessions": 3, "new": {} })), Finding::Healthy);
         assert_eq!(finding(b"OK"), Finding::Failed);
         assert_eq!(found(json!({})), Finding::Failed);
+    }
+
+    #[test]
+    fn of_a_complaint_only_the_number_is_read() {
+        let complaint = "the activation statement 2 of 3 failed (catalog)";
+        assert_eq!(failed_statement(complaint), Some(2));
+        assert_eq!(failed_statement("no such table: hunter2"), None);
+        assert_eq!(failed_statement("the last statement"), None);
+        assert_eq!(failed_statement("statement SELECT 'hunter2'"), None);
     }
 
     #[test]

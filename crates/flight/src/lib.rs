@@ -53,18 +53,26 @@ impl Flight {
         credentials: Option<&Credentials>,
     ) -> Result<(), NotActivated> {
         let Some(tenant) = &worker.status.tenant else {
-            return Err(NotActivated::new("it is assigned to no tenant"));
+            return Err(NotActivated::Failed("it is assigned to no tenant".to_owned()));
         };
         let activation = Activation { worker, lease, tenant, credentials };
-        let way = self.ways.to(worker).await.map_err(|failure| reason(&failure))?;
-        way.act("ActivateTenant", activation.body()).await.map_err(|failure| reason(&failure))?;
+        let way = self.ways.to(worker).await.map_err(|failure| not_activated(&failure))?;
+        way.act("ActivateTenant", activation.body())
+            .await
+            .map_err(|failure| not_activated(&failure))?;
         Ok(())
     }
 }
 
-/// What the worker says is its own: it names statements by number and never shows their text.
-fn reason(failure: &Failure) -> NotActivated {
-    NotActivated::new(failure.to_string())
+/// A worker without a way to it, or that nobody answers for, was not told.
+fn not_activated(failure: &Failure) -> NotActivated {
+    let why = failure.to_string();
+    match failure {
+        Failure::NoWay(_) | Failure::Refused { code: tonic::Code::Unavailable, .. } => {
+            NotActivated::Untold(why)
+        }
+        Failure::Refused { .. } | Failure::Silent => NotActivated::Failed(why),
+    }
 }
 
 impl WorkerProtocol for Flight {
@@ -83,5 +91,20 @@ impl WorkerProtocol for Flight {
         credentials: Option<&'a Credentials>,
     ) -> BoxFuture<'a, Result<(), NotActivated>> {
         Box::pin(self.tell(worker, lease, credentials))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_worker_was_told_and_failed_at_counts_against_it() {
+        let refused = |code| not_activated(&Failure::Refused { code, statement: Some(2) });
+        assert!(matches!(refused(tonic::Code::Unavailable), NotActivated::Untold(_)));
+        let failed = refused(tonic::Code::FailedPrecondition);
+        assert!(matches!(&failed, NotActivated::Failed(why) if why.ends_with("in statement 2")));
+        let no_way = Failure::NoWay("the API server does not answer".to_owned());
+        assert!(matches!(not_activated(&no_way), NotActivated::Untold(_)));
     }
 }

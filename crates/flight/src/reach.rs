@@ -10,24 +10,27 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use zeroize::Zeroizing;
 
+use crate::bodies;
+
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);
 /// A worker whose host is gone is noticed on a connection that rests.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// Why an action did not succeed. Shows nothing of what was sent.
+/// Why an action did not succeed. Shows nothing of what was sent: a worker's own words may quote it,
+/// so of them only the number of the statement that failed is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// There is no way to the worker yet, or its secret cannot be used.
     #[error("there is no way to it: {0}")]
     NoWay(String),
     /// It refused, or could not be spoken to.
-    #[error("{code:?}: {message}")]
+    #[error("{code:?}{}", statement.map_or_else(String::new, |n| format!(" in statement {n}")))]
     Refused {
         /// The gRPC status.
         code: tonic::Code,
-        /// Its words.
-        message: String,
+        /// Which statement of the activation failed, if it says so.
+        statement: Option<u32>,
     },
     /// It answered with nothing.
     #[error("it ended the answer before it began")]
@@ -36,7 +39,7 @@ pub enum Failure {
 
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
-        Self::Refused { code: status.code(), message: status.message().to_owned() }
+        Self::Refused { code: status.code(), statement: bodies::failed_statement(status.message()) }
     }
 }
 
@@ -89,7 +92,7 @@ impl Way {
     /// caller's; dropping this cancels the call.
     ///
     /// # Errors
-    /// With the worker's own words, or those of the way to it.
+    /// With the kind of the failure, at the worker or on the way to it.
     pub async fn act(&self, name: &str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let action = Action { r#type: name.to_owned(), body: body.into() };
         let mut request = tonic::Request::new(action);

@@ -10,7 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cache::{kept, say};
+use crate::cache::kept;
+use crate::progress::say;
 
 /// What is fetched. libseccomp2 is what runc needs beside the C library.
 const PACKAGES: [&str; 4] = ["containerd", "runc", "containernetworking-plugins", "libseccomp2"];

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use tokio::sync::OnceCell;
 
 use super::{images, obstacle};
-use crate::{Cluster, ClusterOptions, TestNamespace, cache::say};
+use crate::{Cluster, ClusterOptions, TestNamespace, progress::say};
 
 /// With `1` in this variable of the environment, a test of real pods that cannot run fails.
 const REQUIRED: &str = "DUCKWORKER_REQUIRE_REAL_NODE";

@@ -5,11 +5,9 @@
 //! |---|---|
 //! | [`library`] | libduckdb: fetched, checked, kept |
 //! | [`process`] | a worker on loopback, with a certificate as the controller makes it |
-//! | [`progress`] | a line now and then while something takes long |
 
 mod library;
 mod process;
-mod progress;
 
 use std::env;
 use std::ffi::OsStr;
@@ -24,8 +22,8 @@ pub use crate::cache::folder as cache_folder;
 pub use library::libduckdb;
 pub use process::WorkerProcess;
 
-use self::progress::with_progress;
 use crate::controller::target_and_profile;
+use crate::progress::with_progress;
 
 /// The worker, ready to run: libduckdb lies beside it, where it is looked for.
 #[derive(Clone, Debug)]

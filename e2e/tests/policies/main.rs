@@ -14,7 +14,7 @@ mod writes;
 use anyhow::{Result, ensure};
 use duckworker_api::DuckWorker;
 use duckworker_core::WorkerState;
-use duckworker_e2e::{Cluster, TestNamespace, install};
+use duckworker_e2e::{Cluster, TestNamespace};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::PostParams;
@@ -29,8 +29,7 @@ async fn cluster() -> Result<&'static Cluster> {
     let cluster = Cluster::shared().await?;
     let everything = async {
         cluster.install_crds().await?;
-        let folder = install::project_root().join("config/default");
-        cluster.kubectl(&["apply", "-k", &folder.to_string_lossy()]).await?.ok()?;
+        cluster.install_config().await?;
         cluster.with_namespace("in-force", await_policies).await
     };
     INSTALLED.get_or_try_init(|| everything).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use duckworker_client::children::{Finalized, Grace, PodStanding};
 use duckworker_client::{
-    ActivationError, DeletePermit, Error, Origin, Outcome, Swept, WorkerLease,
+    ActivationError, DeletePermit, Error, NotActivated, Origin, Outcome, Swept, WorkerLease,
 };
 use duckworker_core::conditions::{self, Condition, ConditionStatus, ConditionType};
 use duckworker_core::plan::health::Finding;
@@ -257,7 +257,11 @@ async fn finish_activation(context: &Context, sight: &mut Sight, lease: &WorkerL
     match context.activator.finish(&sight.snapshot, lease, patience).await {
         Ok(outcome) => moved(outcome),
         Err(ActivationError::Call(error)) => Err(error),
-        Err(ActivationError::Worker(error)) => {
+        Err(ActivationError::Worker(error @ NotActivated::Untold(_))) => {
+            tracing::info!(worker = %lease.key(), %error, "it is tried again");
+            Ok(Progress::Wait(RECHECK))
+        }
+        Err(ActivationError::Worker(error @ NotActivated::Failed(_))) => {
             tracing::warn!(worker = %lease.key(), %error, "it is abandoned");
             sight.why = Some(error.to_string());
             let reason = Reason::ActivationFailed;

@@ -18,6 +18,9 @@ pub enum ClaimError {
     /// This control plane is stopping, or over.
     #[error("this control plane takes no more workers: it is stopping")]
     Stopping,
+    /// The worker that was won went another way while it was activated: deleted, drained, taken.
+    #[error("the worker went another way while it was activated: {0}")]
+    Lost(Miss),
     /// The worker did not take the tenant's credentials; it is ended.
     #[error(transparent)]
     Activation(ActivationError),
@@ -181,13 +184,9 @@ impl Shared {
     }
 }
 
-/// The worker went another way while we activated it: it was deleted, drained, taken.
 fn won(outcome: Outcome<WorkerSnapshot>) -> Result<WorkerSnapshot, ClaimError> {
     match outcome {
         Outcome::Transitioned(worker) => Ok(worker),
-        Outcome::Missed(miss) => {
-            let why = crate::protocol::NotActivated::new(format!("it went another way: {miss}"));
-            Err(ClaimError::Activation(why.into()))
-        }
+        Outcome::Missed(miss) => Err(ClaimError::Lost(miss)),
     }
 }

@@ -102,7 +102,7 @@ impl WorkerProtocol for Workers {
                 meanwhile.await;
             }
             if self.unwilling.lock().unwrap().contains(&name) {
-                return Err(NotActivated::new("it does not want to"));
+                return Err(NotActivated::Failed("it does not want to".to_owned()));
             }
             let members = credentials.map(|c| c.members.iter()).into_iter().flatten();
             let members = members.map(|(name, value)| (name.clone(), value.to_vec())).collect();

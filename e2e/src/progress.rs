@@ -1,13 +1,18 @@
 //! A line now and then while something takes long, for a person who waits.
 
+use std::io::Write as _;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cache::say;
-
 /// How often.
 const PERIOD: Duration = Duration::from_secs(15);
+
+/// Tells a person who waits. The macros for this would be held back by the test runner until the
+/// test has failed.
+pub(crate) fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
 
 /// Says what is begun, that it still goes on, and how long it took. What takes no second is not
 /// worth a line.
