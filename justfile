@@ -64,9 +64,25 @@ storms SECONDS="60":
 conformance N="20000":
     DUCKWORKER_CONFORMANCE_REQUESTS={{N}} cargo test --package duckworker-e2e --test conformance -- --nocapture
 
-# Controllers under faults on the simulator
-sim SEEDS="1000":
-    DUCKWORKER_SIM_SEEDS={{SEEDS}} cargo test --package duckworker-e2e --test simulation -- --nocapture
+# Controllers and control planes under faults on the simulator, past the history checker
+sim SEEDS="1000" FIRST="1":
+    DUCKWORKER_SIM_SEEDS={{SEEDS}} DUCKWORKER_SIM_FIRST={{FIRST}} cargo test --release --package duckworker-e2e --test simulation simulated -- --nocapture
+
+# Bugs on purpose: the simulator and the checker must find each (`all`, or names with commas)
+planted BUGS="all" SEEDS="100":
+    DUCKWORKER_PLANTED_BUGS={{BUGS}} DUCKWORKER_PLANTED_SEEDS={{SEEDS}} cargo test --release --package duckworker-e2e --test simulation planted -- --nocapture
+
+# Check a recorded history: a file of JSON lines (DUCKWORKER_SIM_RECORD makes one of a simulation)
+check-history *ARGS:
+    cargo run --quiet --package duckworker-history -- {{ARGS}}
+
+# Every order of events near a faultless life, so many steps deep, in a model checker
+model DEPTH="9":
+    cargo run --release --package duckworker-model -- {{DEPTH}}
+
+# Mutation testing of a crate that needs no cluster: `cargo install cargo-mutants` brings the tool
+mutants PACKAGE="duckworker-core" *ARGS:
+    cargo mutants --package {{PACKAGE}} {{ARGS}}
 
 # Everything that CI runs
 ci:

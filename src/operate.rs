@@ -8,7 +8,7 @@ use duckworker_client::cache::{self, Filled};
 use duckworker_client::instance::{Expiry, Heartbeat, Office};
 use duckworker_client::{
     Activator, Children, Connection, Instance, InstanceSettings, Role, TenantSecrets,
-    WorkerLifecycle, WorkerProtocol, WorkerStore,
+    TransitionObserver, WorkerLifecycle, WorkerProtocol, WorkerStore,
 };
 use duckworker_flight::Flight;
 use futures::{Stream, StreamExt};
@@ -45,6 +45,8 @@ pub struct Ground {
     pub readiness: Readiness,
     /// How workers are talked to, if not by their pods' readiness: a test's stand-in.
     pub protocol: Option<Arc<dyn WorkerProtocol>>,
+    /// Who else is told of every try of a transition: a test's recorder.
+    pub listener: Arc<dyn TransitionObserver>,
 }
 
 /// What each of the instance's tasks shares.
@@ -151,12 +153,15 @@ fn prepare(
     tasks.spawn(named("events", writer.run(stop.clone())));
     let (mark, marks) = watch::channel(());
     let gone = mark.clone();
-    let client = &ground.connection.client;
-    let (leases, changes) = watches::leases(client, &settings.lease_namespace, move || {
-        gone.send_replace(());
-    });
+    let (leases, changes) =
+        watches::leases(&ground.connection, &settings.lease_namespace, move || {
+            gone.send_replace(());
+        });
     tasks.spawn(named("lease watch", until(stop.clone(), follow_leases(changes, mark))));
-    let counter = Arc::new(CountTransitions(ground.metrics.transitions.clone()));
+    let counter = Arc::new(CountTransitions {
+        metrics: ground.metrics.transitions.clone(),
+        listener: Arc::clone(&ground.listener),
+    });
     let store = WorkerStore::new(ground.connection.clone());
     let lifecycle = WorkerLifecycle::new(store, Arc::clone(&instance)).observed_by(counter);
     let observer = Observer::new(Arc::clone(&ground.metrics), events);
@@ -228,9 +233,9 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
         std::future::pending::<()>().await;
     };
     let marks = watches::changes(parts.marks.clone());
-    let client = &parts.ground.connection.client;
+    let connection = &parts.ground.connection;
     tokio::select! {
-        () = worker::run(client, &scope, marks, make_context, parts.stop.clone()) => {}
+        () = worker::run(connection, &scope, marks, make_context, parts.stop.clone()) => {}
         () = announce => {}
     }
 }
@@ -268,7 +273,7 @@ impl Parts {
             peers: self.peers(),
             activator: self.activator.clone(),
             observer: self.observer.clone(),
-            requeue: Requeue::default(),
+            requeue: Requeue::new(self.ground.connection.dice.clone()),
             concurrency: u16::try_from(self.settings.concurrency.get()).unwrap_or(u16::MAX),
         }
     }

@@ -33,7 +33,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(address = %admin.address()?, "admin server listens");
     let admin_stop = CancellationToken::new();
     let serving = tokio::spawn(admin.serve(admin_stop.clone()));
-    let ground = Ground { connection, metrics, readiness, protocol: None };
+    let listener = Arc::new(());
+    let ground = Ground { connection, metrics, readiness, protocol: None, listener };
     let result = operate(settings, ground, stop).await;
     admin_stop.cancel();
     serving.await.context("the admin server died")?.context("the admin server failed")?;

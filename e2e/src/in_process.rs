@@ -77,6 +77,7 @@ impl InProcess {
             metrics: Arc::clone(&metrics),
             readiness: readiness.clone(),
             protocol,
+            listener: Arc::new(()),
         };
         let task = tokio::spawn(operate(settings, ground, stop.clone()));
         Self { stop, task, metrics, readiness }

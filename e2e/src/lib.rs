@@ -43,6 +43,7 @@ mod port;
 mod progress;
 mod ready;
 pub mod real;
+pub mod recorder;
 mod report;
 pub mod rights;
 pub mod scenario;

@@ -19,14 +19,34 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 use crate::in_process::{InProcess, quick_settings};
+use crate::recorder::Recorder;
 use crate::worker::is;
 use crate::{Cluster, TestNamespace, await_list};
 
-/// Runs a scenario in a namespace of the shared cluster, with the resource definitions installed.
+/// Runs a scenario in a namespace of the shared cluster, with the resource definitions installed. Its
+/// history is recorded, and must keep the rules.
+///
+/// # Errors
+/// Whatever the scenario fails with, or the rules that its history breaks.
+pub async fn scenario<T>(
+    name: &str,
+    body: impl AsyncFnOnce(&TestNamespace<'_>) -> Result<T>,
+) -> Result<T> {
+    scenario_unchecked(name, async |ns| {
+        let recorder = Recorder::start(&ns.client, &ns.name).await?;
+        let value = body(ns).await?;
+        recorder.check().await?;
+        Ok(value)
+    })
+    .await
+}
+
+/// The same without the rules, for a scenario that itself does what they forbid: it takes a finalizer
+/// away, or writes in somebody else's stead.
 ///
 /// # Errors
 /// Whatever the scenario fails with.
-pub async fn scenario<T>(
+pub async fn scenario_unchecked<T>(
     name: &str,
     body: impl AsyncFnOnce(&TestNamespace<'_>) -> Result<T>,
 ) -> Result<T> {

@@ -7,7 +7,7 @@ use duckworker_client::Origin;
 use duckworker_e2e::in_process::quick_settings;
 use duckworker_e2e::scenario::{
     ControlPlane, await_event, await_nothing_left, bring, controller, controller_with,
-    nothing_is_left, scenario, status, won,
+    nothing_is_left, scenario, scenario_unchecked, status, won,
 };
 use duckworker_e2e::worker::{self, dedicated, is, plain, with_annotation};
 use duckworker_e2e::{TestNamespace, annotation, await_gone};
@@ -234,7 +234,7 @@ async fn a_worker_has_the_time_to_finish_its_sessions() -> Result<()> {
 
 #[tokio::test]
 async fn without_our_finalizer_the_garbage_collector_takes_all() -> Result<()> {
-    scenario("delete-bare", async |ns| {
+    scenario_unchecked("delete-bare", async |ns| {
         let _controller = controller(ns)?;
         let worker = bring(ns, plain("w1"), "Idle").await?;
         let off = Patch::Merge(json!({"metadata": {"finalizers": []}}));

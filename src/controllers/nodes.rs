@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use duckworker_api::DuckWorker;
+use duckworker_client::Connection;
 use duckworker_client::cache::guarded_watch;
 use duckworker_core::plan::observed::PodSeen;
 use duckworker_core::plan::worker::NodeStanding;
@@ -13,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, ResourceExt};
 
 use super::watches::{Touched, worker_of};
 
@@ -21,10 +22,13 @@ use super::watches::{Touched, worker_of};
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// All nodes, without what nobody reads; and those whose cordon or taints changed.
-pub fn watch(client: &Client) -> (Store<Node>, impl Stream<Item = Touched<Node>> + Send + use<>) {
+pub fn watch(
+    connection: &Connection,
+) -> (Store<Node>, impl Stream<Item = Touched<Node>> + Send + use<>) {
     let (reader, writer) = store();
-    let api: Api<DeserializeGuard<Node>> = Api::all(client.clone());
-    let events = guarded_watch(api, watcher::Config::default()).modify(trim).map_ok(mark_deleted);
+    let api: Api<DeserializeGuard<Node>> = Api::all(connection.client.clone());
+    let events = guarded_watch(api, watcher::Config::default(), &connection.dice);
+    let events = events.modify(trim).map_ok(mark_deleted);
     let changes = reflector(writer, events).touched_objects();
     (reader, changes.predicate_filter(availability, kube::runtime::PredicateConfig::default()))
 }

@@ -4,17 +4,22 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use duckworker_client::ErrorClass;
+use duckworker_client::{Dice, ErrorClass};
 use duckworker_core::Uid;
-use rand::RngExt;
 
 /// Counts the failures in a row of each object.
 #[derive(Debug, Default)]
 pub struct Requeue {
+    dice: Dice,
     failures: Mutex<HashMap<Uid, u32>>,
 }
 
 impl Requeue {
+    /// With pauses spread by these dice.
+    pub fn new(dice: Dice) -> Self {
+        Self { dice, ..Self::default() }
+    }
+
     /// An attempt went well: the next failure starts from the beginning.
     pub fn succeeded(&self, uid: &Uid) {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
@@ -29,7 +34,7 @@ impl Requeue {
             *count = count.saturating_add(1);
             earlier
         };
-        pause(class, earlier, rand::rng().random_range(0.75..1.25))
+        pause(class, earlier, self.dice.between(0.75, 1.25))
     }
 }
 

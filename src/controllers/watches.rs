@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duckworker_api::{DuckWorker, labels};
-use duckworker_client::WorkerCache;
 use duckworker_client::cache::{guarded_watch, watch_backoff};
+use duckworker_client::{Connection, WorkerCache};
 use duckworker_core::Uid;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -80,7 +80,7 @@ pub trait WorkerFollower: Send + 'static {
 
 /// Workers.
 pub fn workers<F: WorkerFollower>(
-    client: &Client,
+    connection: &Connection,
     scope: &Scope,
     follower: F,
 ) -> (WorkerCache, impl Stream<Item = Touched<DuckWorker>> + Send + use<F>) {
@@ -88,7 +88,7 @@ pub fn workers<F: WorkerFollower>(
         Scope::Cluster => None,
         Scope::Namespace(name) => Some(name.as_str()),
     };
-    WorkerCache::watch(client, namespace, move |worker| follower.gone(worker))
+    WorkerCache::watch(connection, namespace, move |worker| follower.gone(worker))
 }
 
 /// What a watch tells, once its cache holds it, beside the objects that changed.
@@ -122,13 +122,13 @@ pub fn changes(receiver: watch::Receiver<()>) -> impl Stream<Item = ()> + Send {
 
 /// Pods of workers, by our label: without what plans do not read.
 pub fn pods<F: Fn(Told) + Send + 'static>(
-    client: &Client,
+    connection: &Connection,
     scope: &Scope,
     follow: F,
 ) -> (Store<Pod>, impl Stream<Item = Touched<Pod>> + Send + use<F>) {
     let (reader, writer) = store();
-    let api: Api<DeserializeGuard<Pod>> = scope.api(client);
-    let events = reflector(writer, guarded_watch(api, ours()).modify(trim_pod));
+    let api: Api<DeserializeGuard<Pod>> = scope.api(&connection.client);
+    let events = reflector(writer, guarded_watch(api, ours(), &connection.dice).modify(trim_pod));
     (reader, events.inspect(move |event| tell(event, &follow)).touched_objects())
 }
 
@@ -160,7 +160,7 @@ fn trim_pod(pod: &mut Pod) {
 
 /// Secrets of workers, by our label: metadata only, no secret byte enters this process.
 pub fn secrets<F: Fn(Told) + Send + 'static>(
-    client: &Client,
+    connection: &Connection,
     scope: &Scope,
     follow: F,
 ) -> (
@@ -168,8 +168,8 @@ pub fn secrets<F: Fn(Told) + Send + 'static>(
     impl Stream<Item = Touched<PartialObjectMeta<Secret>>> + Send + use<F>,
 ) {
     let (reader, writer) = store();
-    let api: Api<PartialObjectMeta<Secret>> = scope.api(client);
-    let events = watcher(api, ours()).backoff(watch_backoff()).modify(|secret| {
+    let api: Api<PartialObjectMeta<Secret>> = scope.api(&connection.client);
+    let events = watcher(api, ours()).backoff(watch_backoff(&connection.dice)).modify(|secret| {
         secret.managed_fields_mut().clear();
     });
     let events = reflector(writer, events);
@@ -178,19 +178,20 @@ pub fn secrets<F: Fn(Told) + Send + 'static>(
 
 /// Leases of instances. `gone` is told of each that was deleted.
 pub fn leases<F: Fn() + Send + 'static>(
-    client: &Client,
+    connection: &Connection,
     namespace: &str,
     gone: F,
 ) -> (Store<Lease>, impl Stream<Item = Touched<Lease>> + Send + use<F>) {
     let (reader, writer) = store();
-    let api: Api<DeserializeGuard<Lease>> = Api::namespaced(client.clone(), namespace);
+    let api: Api<DeserializeGuard<Lease>> = Api::namespaced(connection.client.clone(), namespace);
     let selector = format!("{}={}", labels::COMPONENT, labels::CONTROL_PLANE);
     let config = watcher::Config::default().labels(&selector);
-    let events = reflector(writer, guarded_watch(api, config)).inspect(move |event| {
-        if let Ok(watcher::Event::Delete(_)) = event {
-            gone();
-        }
-    });
+    let events =
+        reflector(writer, guarded_watch(api, config, &connection.dice)).inspect(move |event| {
+            if let Ok(watcher::Event::Delete(_)) = event {
+                gone();
+            }
+        });
     (reader, events.touched_objects())
 }
 

@@ -12,6 +12,7 @@ use duckworker_api::{DuckWorker, labels, owned};
 use duckworker_client::children::{Grace, PodStanding};
 use duckworker_client::{DeletePermit, Error};
 use duckworker_core::plan::janitor::strays::{Child, MadeFor, is_stranded};
+use duckworker_core::planted::{Bug, planted};
 use duckworker_core::{Uid, WorkerKey};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
@@ -35,6 +36,7 @@ impl Round<'_> {
         let caches = self.tools.caches.iter();
         let pods = caches.flat_map(|caches| caches.pods.state());
         let found = self.strays(pods, pod_key);
+        let found = if planted(Bug::PeersSecretSwept) { Vec::new() } else { found };
         self.each(found, |stray| self.stop_pod(stray)).await;
     }
 
@@ -83,6 +85,10 @@ impl Round<'_> {
             MadeFor::Missing => store.absent(key).await,
             MadeFor::Worker(_) => {
                 let seen = store.observe(&key.namespace, &key.name).await?;
+                #[cfg(feature = "planted")]
+                if planted(Bug::PeersSecretSwept) || planted(Bug::PeersPodSwept) {
+                    return Ok(seen.map(|seen| seen.planted_permit()));
+                }
                 let seen = seen.filter(|seen| seen.key() == key && seen.state().is_terminal());
                 Ok(seen.and_then(|seen| seen.condemned()))
             }
@@ -100,6 +106,10 @@ impl Round<'_> {
 
     async fn sweep_secret(&self, stray: Stray<PartialObjectMeta<Secret>>) -> Result<Act, Error> {
         let Some(permit) = self.permit(&stray).await? else { return Ok(Act::Missed) };
+        #[cfg(feature = "planted")]
+        if planted(Bug::PeersSecretSwept) {
+            return self.tools.children.planted_delete(&stray.object).await.map(|()| Act::Acted);
+        }
         let PodStanding::Gone(gone) = self.tools.children.pod_standing(permit).await? else {
             return Ok(Act::Missed);
         };

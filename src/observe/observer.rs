@@ -58,13 +58,18 @@ impl Census for WorkerCache {
     }
 }
 
-/// Counts transitions.
-#[derive(Debug, Clone)]
-pub struct CountTransitions(pub TransitionMetrics);
+/// Counts transitions, and hands them on.
+pub struct CountTransitions {
+    /// Where they are counted.
+    pub metrics: TransitionMetrics,
+    /// Who else is told.
+    pub listener: Arc<dyn TransitionObserver>,
+}
 
 impl TransitionObserver for CountTransitions {
     fn observe(&self, seen: &TransitionSeen<'_>) {
-        self.0.record(seen.name, outcome_label(seen.outcome), seen.origin.into());
+        self.metrics.record(seen.name, outcome_label(seen.outcome), seen.origin.into());
+        self.listener.observe(seen);
     }
 }
 

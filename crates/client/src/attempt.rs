@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use backon::BackoffBuilder;
 use duckworker_api::wire;
+use duckworker_core::planted::{Bug, planted};
 use duckworker_core::{WorkerKey, WorkerStatus, WriteId};
 use tokio::time::Instant;
 
 use crate::answer::{self, Answer, Doubt};
+use crate::dice::Dice;
 use crate::error::Error;
-use crate::store::{StatusBody, Stored, Version, WorkerStore, backoff};
+use crate::store::{StatusBody, Stored, Version, WorkerStore};
 
 /// How long one caller waits for a doubtful write, in deadlines of a call: half a minute as a
 /// rule. The write stays remembered after that.
@@ -53,12 +55,15 @@ pub(crate) enum Verdict {
 impl Attempt {
     /// Prepares the write of a new status over the one that was read.
     pub(crate) fn new(
+        dice: &Dice,
         stored: &Stored,
         mut status: WorkerStatus,
         what: String,
     ) -> Result<Self, Error> {
-        let id = WriteId::from_bits(rand::random());
-        status.writes = status.writes.with(id.clone());
+        let id = WriteId::from_bits(dice.roll());
+        if !planted(Bug::NoNewWriteId) {
+            status.writes = status.writes.with(id.clone());
+        }
         let wire = wire::status(&status, stored.wire.as_ref());
         let body = serde_json::to_vec(&StatusBody::new(stored, &wire)).map_err(|source| {
             Error::Refused { what: what.clone(), source: kube::Error::SerdeError(source) }
@@ -79,7 +84,7 @@ impl Attempt {
     pub(crate) async fn settle(&mut self, store: &WorkerStore) -> Result<Verdict, Error> {
         let time = store.deadline() * PATIENCE;
         let patience = Instant::now() + time;
-        let mut pauses = backoff().without_max_times().build();
+        let mut pauses = store.connection().backoff().without_max_times().build();
         loop {
             // From here on it may land, also when this future is dropped.
             let in_doubt = std::mem::replace(&mut self.sent, Sent::Once) == Sent::Once;
@@ -125,6 +130,11 @@ impl Attempt {
         }
     }
 
+    /// The id that it is known by.
+    pub(crate) const fn id(&self) -> &WriteId {
+        &self.id
+    }
+
     /// Nothing of it can be on its way.
     pub(crate) fn is_settled(&self) -> bool {
         self.sent == Sent::Never
@@ -139,10 +149,10 @@ impl Attempt {
             return Ok(Some(Verdict::Gone));
         }
         let writes = &stored.worker.status.writes;
-        if writes.ids.contains(&self.id) {
+        if writes.ids.contains(&self.id) && !planted(Bug::OwnWriteNotRecognised) {
             return Ok(Some(Verdict::Landed(Arc::new(stored))));
         }
-        if stored.version == self.base {
+        if stored.version == self.base && !planted(Bug::NotYetIsNever) {
             return Ok(None);
         }
         let decidable = writes.seq - self.seq <= DECIDABLE;

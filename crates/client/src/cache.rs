@@ -14,10 +14,12 @@ use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::runtime::reflector::{self, Lookup, ObjectRef, Store};
 use kube::runtime::watcher::ExponentialBackoff;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use crate::connection::Connection;
+use crate::dice::Dice;
 use crate::store::Stored;
 use crate::token::WorkerSnapshot;
 
@@ -37,7 +39,7 @@ impl WorkerCache {
     /// while it is polled. The stream yields each worker that was touched; `gone` is told of those
     /// that are deleted.
     pub fn watch<G>(
-        client: &Client,
+        connection: &Connection,
         namespace: Option<&str>,
         mut gone: G,
     ) -> (Self, impl Stream<Item = watcher::Result<DuckWorker>> + Send + use<G>)
@@ -45,12 +47,12 @@ impl WorkerCache {
         G: FnMut(&DuckWorker) + Send + 'static,
     {
         let api: Api<DeserializeGuard<DuckWorker>> = match namespace {
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-            None => Api::all(client.clone()),
+            Some(namespace) => Api::namespaced(connection.client.clone(), namespace),
+            None => Api::all(connection.client.clone()),
         };
         let (store, writer) = reflector::store();
         let (filled, is_filled) = watch::channel(false);
-        let events = guarded_watch(api, watcher::Config::default()).modify(trim);
+        let events = guarded_watch(api, watcher::Config::default(), &connection.dice).modify(trim);
         let events = reflector::reflector(writer, events).inspect(move |event| match event {
             Ok(watcher::Event::Delete(worker)) => gone(worker),
             Ok(watcher::Event::InitDone) => drop(filled.send_replace(true)),
@@ -144,12 +146,13 @@ where
 
 /// How soon a watch that broke is begun anew: gently, and never so late that the end of an outage
 /// goes unnoticed for long.
-pub fn watch_backoff() -> ExponentialBackoff {
+pub fn watch_backoff(dice: &Dice) -> ExponentialBackoff {
     ExponentialBackoff::from(
         ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(200))
             .with_max_delay(Duration::from_secs(2))
             .with_jitter()
+            .with_jitter_seed(dice.roll())
             .without_max_times(),
     )
 }
@@ -159,11 +162,12 @@ pub fn watch_backoff() -> ExponentialBackoff {
 pub fn guarded_watch<K>(
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send
+    dice: &Dice,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Default + Send + 'static,
 {
-    watcher(api, config).backoff(watch_backoff()).filter_map(async |event| match event {
+    watcher(api, config).backoff(watch_backoff(dice)).filter_map(async |event| match event {
         Ok(event) => unguard(event).map(Ok),
         Err(error) => Some(Err(error)),
     })

@@ -13,9 +13,9 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
 use kube::Api;
 
 use crate::answer::{self, Answer};
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::lifecycle::WorkerLifecycle;
-use crate::store;
 
 /// Creates and deletes what workers have.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ impl Children {
     pub async fn read_pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, Error> {
         let what = format!("reading Pod {namespace}/{name}");
         let api = self.pods(namespace);
-        store::read(self.deadline(), &what, || api.get_opt(name)).await
+        self.connection().read(self.deadline(), &what, || api.get_opt(name)).await
     }
 
     /// The uid of the secret of this name, by a consistent read of its metadata.
@@ -54,7 +54,8 @@ impl Children {
     pub async fn secret_uid(&self, namespace: &str, name: &str) -> Result<Option<String>, Error> {
         let what = format!("reading Secret {namespace}/{name}");
         let api = self.secrets(namespace);
-        let found = store::read(self.deadline(), &what, || api.get_metadata_opt(name)).await?;
+        let found =
+            self.connection().read(self.deadline(), &what, || api.get_metadata_opt(name)).await?;
         Ok(found.and_then(|secret| secret.metadata.uid))
     }
 
@@ -65,7 +66,9 @@ impl Children {
     pub async fn read_node(&self, name: &str) -> Result<Option<Node>, Error> {
         let client = self.lifecycle.store().connection().client.clone();
         let api: Api<Node> = Api::all(client);
-        store::read(self.deadline(), &format!("reading Node {name}"), || api.get_opt(name)).await
+        self.connection()
+            .read(self.deadline(), &format!("reading Node {name}"), || api.get_opt(name))
+            .await
     }
 
     /// Whether a namespace is being deleted, by a consistent read.
@@ -73,7 +76,8 @@ impl Children {
         let client = self.lifecycle.store().connection().client.clone();
         let api: Api<Namespace> = Api::all(client);
         let what = format!("reading Namespace {namespace}");
-        let found = store::read(self.deadline(), &what, || api.get_opt(namespace)).await?;
+        let found =
+            self.connection().read(self.deadline(), &what, || api.get_opt(namespace)).await?;
         Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
     }
 
@@ -91,6 +95,10 @@ impl Children {
             Answer::Refused(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             other => Err(create::failed(what, other)),
         }
+    }
+
+    const fn connection(&self) -> &Connection {
+        self.lifecycle.store().connection()
     }
 
     fn deadline(&self) -> std::time::Duration {

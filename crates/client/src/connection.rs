@@ -11,6 +11,7 @@ use tower::util::{BoxService, MapResponseLayer};
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 
 use crate::clock::ServerClock;
+use crate::dice::Dice;
 
 /// How the API server's logs know our calls.
 pub const PROGRAM: &str = concat!("duckworker/", env!("CARGO_PKG_VERSION"));
@@ -32,6 +33,8 @@ pub struct Connection {
     pub client: Client,
     /// The API server's time.
     pub clock: ServerClock,
+    /// Where chance comes from.
+    pub dice: Dice,
 }
 
 impl Connection {
@@ -64,7 +67,7 @@ impl Connection {
             .with_layer(&TimeoutLayer::new(SILENCE))
             .with_layer(&MapResponseLayer::new(clock.learner()))
             .build();
-        Ok(Self { client, clock })
+        Ok(Self { client, clock, dice: Dice::of_the_system() })
     }
 
     /// A client over any service that answers like an API server: the simulator.
@@ -79,6 +82,13 @@ impl Connection {
         let clock = ServerClock::default();
         let service =
             ServiceBuilder::new().layer(MapResponseLayer::new(clock.learner())).service(service);
-        Self { client: Client::new(service, default_namespace), clock }
+        let client = Client::new(service, default_namespace);
+        Self { client, clock, dice: Dice::of_the_system() }
+    }
+
+    /// The same with another source of chance: a seeded one repeats itself.
+    #[must_use]
+    pub fn with_dice(self, dice: Dice) -> Self {
+        Self { dice, ..self }
     }
 }

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`connection`] | the kube client as we need it: no silent retries, the server's clock |
 //! | [`answer`] | what an answer proves: applied, not applied, unknown |
+//! | [`dice`] | where all chance comes from |
 //! | [`store`] | consistent reads, and the one PUT |
 //! | [`attempt`] | one write until it is decided, whatever happens to its answer |
 //! | [`book`] | what this process knows of its own workers |
@@ -35,6 +36,7 @@ pub mod clock;
 pub mod connection;
 pub mod control_plane;
 pub mod credentials;
+pub mod dice;
 pub mod drain;
 pub mod error;
 pub mod health;
@@ -57,6 +59,7 @@ pub use control_plane::{
     ShutdownReport,
 };
 pub use credentials::{CredentialSource, Credentials, NoCredentials};
+pub use dice::Dice;
 pub use drain::{Drained, Drainer};
 pub use error::{Error, ErrorClass};
 pub use health::{HealthFollower, HealthLoop, HealthSettings};

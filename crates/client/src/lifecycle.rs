@@ -12,8 +12,8 @@ use std::sync::Arc;
 use backon::BackoffBuilder;
 use duckworker_core::worker::Ownership;
 use duckworker_core::{
-    Facts, LeaseFence, Miss, OwnerStanding, Right, Room, SnapshotFence, Transition, TransitionName,
-    Uid, Worker, WorkerKey, decide,
+    Epoch, Facts, LeaseFence, Miss, OwnerStanding, Right, Room, SnapshotFence, Transition,
+    TransitionName, Uid, Worker, WorkerKey, WriteId, decide,
 };
 use tokio::sync::{OwnedMutexGuard, watch};
 
@@ -22,7 +22,7 @@ use crate::book::{Book, Slot};
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::outcome::{Origin, Outcome, TransitionObserver, TransitionSeen};
-use crate::store::{CALL_DEADLINE, Stored, WorkerStore, backoff};
+use crate::store::{CALL_DEADLINE, Stored, WorkerStore};
 use crate::token::{DeletePermit, WorkerLease, WorkerSnapshot};
 
 /// How often a try is decided again because the worker moved under it without missing: a person
@@ -53,6 +53,18 @@ struct Ask<'a> {
     origin: Origin,
 }
 
+impl Ask<'_> {
+    /// The epoch that the right names.
+    const fn epoch(&self) -> Option<Epoch> {
+        match (&self.right, self.transition) {
+            (Claimed::Lease(fence), _) => Some(fence.epoch),
+            (Claimed::Snapshot(seen), _) => Some(seen.epoch),
+            (Claimed::Instance, Transition::TakeOver { expected, .. }) => Some(*expected),
+            (Claimed::Instance, _) => None,
+        }
+    }
+}
+
 /// A transition that happened.
 struct Won {
     /// The worker now: as we wrote it or, when the answer was lost, as others left it since.
@@ -60,6 +72,8 @@ struct Won {
     /// The ownership as we wrote it. If somebody took the worker since, a lease of it is stale,
     /// as it should be: it must never be made of somebody else's ownership.
     ownership: Option<Ownership>,
+    /// The id of the write.
+    id: WriteId,
 }
 
 impl Won {
@@ -154,17 +168,27 @@ impl WorkerLifecycle {
         ask: &Ask<'_>,
         base: Option<&Arc<Stored>>,
     ) -> Result<Outcome<Won>, Error> {
-        let result = self.attempt_unobserved(ask, base).await;
+        let mut refuted = Vec::new();
+        let result = self.attempt_unobserved(ask, base, &mut refuted).await;
         if matches!(result, Ok(Outcome::Missed(_))) {
             self.book.forget_unheld(&ask.key.uid);
         }
-        let (outcome, version) = match &result {
-            Ok(Outcome::Transitioned(won)) => (Some(Ok(())), Some(&won.now.worker.spec.image)),
+        let (outcome, won) = match &result {
+            Ok(Outcome::Transitioned(won)) => (Some(Ok(())), Some(won)),
             Ok(Outcome::Missed(miss)) => (Some(Err(*miss)), None),
             Err(_) => (None, None),
         };
-        let name = ask.transition.name();
-        self.observer.observe(&TransitionSeen { name, outcome, origin: ask.origin, version });
+        self.observer.observe(&TransitionSeen {
+            name: ask.transition.name(),
+            outcome,
+            origin: ask.origin,
+            worker: ask.key,
+            version: won.map(|won| &won.now.worker.spec.image),
+            tenant: ask.transition.tenant(),
+            epoch: ask.epoch(),
+            landed: won.map(|won| &won.id),
+            refuted: &refuted,
+        });
         result
     }
 
@@ -172,6 +196,7 @@ impl WorkerLifecycle {
         &self,
         ask: &Ask<'_>,
         base: Option<&Arc<Stored>>,
+        refuted: &mut Vec<WriteId>,
     ) -> Result<Outcome<Won>, Error> {
         let mut slot = self.book.lock(&ask.key.uid).await;
         self.settle_open(&mut slot).await?;
@@ -181,7 +206,8 @@ impl WorkerLifecycle {
         // What the slot knows may be old. A win is a compare-and-swap on it and so proves itself;
         // a miss counts only when it was decided on a consistent read.
         let mut consistent = false;
-        let mut pauses = backoff().with_max_times(DECISIONS).build();
+        let connection = self.store.connection();
+        let mut pauses = connection.backoff().with_max_times(DECISIONS).build();
         loop {
             self.instance.in_office(|| what(ask))?;
             let stored = match slot.current() {
@@ -201,11 +227,16 @@ impl WorkerLifecycle {
                 }
             };
             let ownership = status.ownership.clone();
-            let attempt = Attempt::new(&stored, status, what(ask))?;
-            match self.settle(&mut slot, attempt).await? {
+            let attempt = Attempt::new(&connection.dice, &stored, status, what(ask))?;
+            let id = attempt.id().clone();
+            let verdict = self.settle(&mut slot, attempt).await?;
+            if matches!(verdict, Verdict::Failed(_)) {
+                refuted.push(id.clone());
+            }
+            match verdict {
                 Verdict::Landed(now) => {
                     log_win(ask, &now);
-                    return Ok(Outcome::Transitioned(Won { now, ownership }));
+                    return Ok(Outcome::Transitioned(Won { now, ownership, id }));
                 }
                 // It moved, mostly by a change that misses nothing. At once the first time; the
                 // rounds of those who write to the same worker spread after that.

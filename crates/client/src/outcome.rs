@@ -1,6 +1,6 @@
 //! What became of a try, and who wants to know.
 
-use duckworker_core::{Image, Miss, TransitionName};
+use duckworker_core::{Epoch, Image, Miss, Tenant, TransitionName, WorkerKey, WriteId};
 use strum::IntoStaticStr;
 
 /// What became of a transition that was tried and decided.
@@ -74,8 +74,18 @@ pub struct TransitionSeen<'a> {
     pub outcome: Option<Result<(), Miss>>,
     /// Who asked.
     pub origin: Origin,
+    /// Which worker.
+    pub worker: &'a WorkerKey,
     /// The worker's version, where the worker was read.
     pub version: Option<&'a Image>,
+    /// The tenant that was asked for, where one was.
+    pub tenant: Option<&'a Tenant>,
+    /// The epoch that the asker's right names, where it names one.
+    pub epoch: Option<Epoch>,
+    /// The id of the write that it happened by.
+    pub landed: Option<&'a WriteId>,
+    /// The ids of its writes that are proven never to land.
+    pub refuted: &'a [WriteId],
 }
 
 /// Somebody who counts transitions.

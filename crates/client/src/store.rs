@@ -136,7 +136,7 @@ impl WorkerStore {
     async fn get(&self, namespace: &str, name: &str) -> Result<Option<DuckWorker>, Error> {
         let api: Api<DuckWorker> = Api::namespaced(self.connection.client.clone(), namespace);
         let what = format!("reading DuckWorker {namespace}/{name}");
-        read(self.deadline, &what, || api.get_opt(name)).await
+        self.connection.read(self.deadline, &what, || api.get_opt(name)).await
     }
 
     /// Sends one status write, once.
@@ -205,40 +205,46 @@ impl<'a> StatusBody<'a> {
     }
 }
 
-/// One read, tried again with back-off while the server is ill: reads change nothing.
-pub(crate) async fn read<T, F>(
-    deadline: Duration,
-    what: &str,
-    request: impl Fn() -> F,
-) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, kube::Error>>,
-{
-    let attempt = || async {
-        match answer::ask(deadline, request()).await {
-            Answer::Applied(value) => Ok(value),
-            Answer::Refused(source) => Err(Error::Refused { what: what.to_owned(), source }),
-            Answer::Conflict(status) => {
-                Err(Error::Refused { what: what.to_owned(), source: kube::Error::Api(status) })
+impl Connection {
+    /// One read, tried again with back-off while the server is ill: reads change nothing.
+    pub(crate) async fn read<T, F>(
+        &self,
+        deadline: Duration,
+        what: &str,
+        request: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let attempt = || async {
+            match answer::ask(deadline, request()).await {
+                Answer::Applied(value) => Ok(value),
+                Answer::Refused(source) => Err(Error::Refused { what: what.to_owned(), source }),
+                Answer::Conflict(status) => {
+                    Err(Error::Refused { what: what.to_owned(), source: kube::Error::Api(status) })
+                }
+                Answer::Throttled(pause) => Err(Error::Throttled { what: what.to_owned(), pause }),
+                Answer::Unknown(source) => {
+                    Err(Error::Unavailable { what: what.to_owned(), source })
+                }
             }
-            Answer::Throttled(pause) => Err(Error::Throttled { what: what.to_owned(), pause }),
-            Answer::Unknown(source) => Err(Error::Unavailable { what: what.to_owned(), source }),
-        }
-    };
-    attempt
-        .retry(backoff().with_max_times(4))
-        .when(|error| matches!(error, Error::Throttled { .. } | Error::Unavailable { .. }))
-        .adjust(|error, pause| match error {
-            Error::Throttled { pause: asked, .. } => pause.map(|own| own.max(*asked)),
-            _ => pause,
-        })
-        .await
-}
+        };
+        attempt
+            .retry(self.backoff().with_max_times(4))
+            .when(|error| matches!(error, Error::Throttled { .. } | Error::Unavailable { .. }))
+            .adjust(|error, pause| match error {
+                Error::Throttled { pause: asked, .. } => pause.map(|own| own.max(*asked)),
+                _ => pause,
+            })
+            .await
+    }
 
-/// How calls are spaced while the server is ill.
-pub(crate) fn backoff() -> ExponentialBuilder {
-    ExponentialBuilder::default()
-        .with_jitter()
-        .with_min_delay(Duration::from_millis(20))
-        .with_max_delay(Duration::from_secs(2))
+    /// How calls are spaced while the server is ill.
+    pub(crate) fn backoff(&self) -> ExponentialBuilder {
+        ExponentialBuilder::default()
+            .with_jitter()
+            .with_jitter_seed(self.dice.roll())
+            .with_min_delay(Duration::from_millis(20))
+            .with_max_delay(Duration::from_secs(2))
+    }
 }

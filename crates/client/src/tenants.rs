@@ -23,7 +23,7 @@ use crate::cache::{guarded_watch, watch_backoff};
 use crate::connection::Connection;
 use crate::credentials::{CredentialSource, Credentials};
 use crate::error::Error;
-use crate::store::{CALL_DEADLINE, read};
+use crate::store::CALL_DEADLINE;
 
 /// The activation secrets of the tenants in some namespaces. Cheap to clone.
 #[derive(Clone)]
@@ -70,11 +70,12 @@ impl TenantSecrets {
     async fn read(&self, namespace: &str, tenant: &Tenant) -> Result<Option<Credentials>, Error> {
         let what = format!("reading DuckTenant {namespace}/{tenant}");
         let tenants = self.api::<DuckTenant>(namespace);
-        let found = read(CALL_DEADLINE, &what, || tenants.get_opt(tenant.as_str())).await?;
+        let found =
+            self.connection.read(CALL_DEADLINE, &what, || tenants.get_opt(tenant.as_str())).await?;
         let Some(name) = found.as_ref().and_then(secret_name) else { return Ok(None) };
         let what = format!("reading activation Secret {namespace}/{name} of tenant {tenant}");
         let secrets = self.api::<Secret>(namespace);
-        let secret = read(CALL_DEADLINE, &what, || secrets.get(name)).await?;
+        let secret = self.connection.read(CALL_DEADLINE, &what, || secrets.get(name)).await?;
         let expire_at = expiry(&secret.metadata)
             .map_err(|source| Error::Unreadable { what: what.clone(), source })?;
         let members = secret.data.unwrap_or_default();
@@ -124,14 +125,13 @@ fn watch_scope(
     connection: &Connection,
     namespace: Option<String>,
 ) -> (Scope, BoxFuture<'static, ()>) {
-    let client = &connection.client;
+    let (client, dice) = (&connection.client, &connection.dice);
+    let all = watcher::Config::default();
     let (tenants, tenants_writer) = store();
     let (secrets, secrets_writer) = store();
     let events = match &namespace {
-        Some(name) => {
-            guarded_watch(Api::namespaced(client.clone(), name), watcher::Config::default())
-        }
-        None => guarded_watch(Api::all(client.clone()), watcher::Config::default()),
+        Some(name) => guarded_watch(Api::namespaced(client.clone(), name), all, dice),
+        None => guarded_watch(Api::all(client.clone()), all, dice),
     };
     let tenant_events = reflector(tenants_writer, events.modify(trim));
     let api: Api<PartialObjectMeta<Secret>> = match &namespace {
@@ -140,7 +140,7 @@ fn watch_scope(
     };
     // Not the workers' own: there are many, and none is a tenant's.
     let others = watcher::Config::default().labels(&format!("!{WORKER_UID}"));
-    let events = watcher(api, others).backoff(watch_backoff()).modify(trim);
+    let events = watcher(api, others).backoff(watch_backoff(dice)).modify(trim);
     let secret_events = reflector(secrets_writer, events);
     let watches = async move {
         tokio::join!(

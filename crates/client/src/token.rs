@@ -87,6 +87,13 @@ impl WorkerSnapshot {
         DeletePermit::of(&self.stored.worker)
     }
 
+    /// The permit to delete what it has, for no reason at all: what planted bugs need.
+    #[cfg(feature = "planted")]
+    #[doc(hidden)]
+    pub fn planted_permit(&self) -> DeletePermit {
+        DeletePermit::of_unwritable(&self.stored.worker)
+    }
+
     /// The permit to sweep what bears the name of a worker that is being deleted before anyone
     /// took it: no instance may take it any more.
     pub fn untaken(&self) -> Option<DeletePermit> {

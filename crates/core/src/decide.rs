@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::conditions;
 use crate::miss::Miss;
 use crate::names::{Epoch, Owner};
+use crate::planted::{Bug, planted};
 use crate::right::{Facts, LeaseFence, Right, Room, SnapshotFence};
 use crate::state::{Terminal, WorkerState};
 use crate::table::{
@@ -36,7 +37,8 @@ pub fn decide(
     if worker.is_deleting() && rule.deleting == WhileDeleting::Refused {
         return Err(Miss::Gone);
     }
-    if !rule.from.contains(&worker.status.state) {
+    let again = rule.name == TransitionName::ClaimIdle && planted(Bug::ClaimedTwice);
+    if !rule.from.contains(&worker.status.state) && !again {
         return Err(Miss::State);
     }
     check_guard(worker, right, transition, facts)?;
@@ -62,9 +64,11 @@ fn check_right(worker: &Worker, right: &Right<'_>, rule: &Rule) -> Result<(), Mi
 fn check_lease(worker: &Worker, fence: &LeaseFence) -> Result<(), Miss> {
     if worker.key.uid != fence.key.uid {
         Err(Miss::Gone)
+    } else if planted(Bug::LeaseNotChecked) {
+        Ok(())
     } else if worker.status.owner() != Some(&fence.owner) {
         Err(Miss::Owner)
-    } else if worker.status.epoch() != fence.epoch {
+    } else if worker.status.epoch() != fence.epoch && !planted(Bug::LeaseEpochIgnored) {
         Err(Miss::Epoch)
     } else {
         Ok(())
@@ -74,6 +78,8 @@ fn check_lease(worker: &Worker, fence: &LeaseFence) -> Result<(), Miss> {
 fn check_snapshot(worker: &Worker, seen: &SnapshotFence) -> Result<(), Miss> {
     if worker.key.uid != seen.key.uid {
         Err(Miss::Gone)
+    } else if planted(Bug::SnapshotNotChecked) {
+        Ok(())
     } else if worker.status.state != seen.state {
         Err(Miss::State)
     } else if worker.status.owner() != seen.owner.as_ref() {
@@ -103,13 +109,15 @@ fn check_guard(
             room(facts)
         }
         Transition::ClaimHotIdle { tenant, version, .. } => {
-            let same_tenant = status.tenant.as_ref() == Some(tenant);
+            let same_tenant =
+                status.tenant.as_ref() == Some(tenant) || planted(Bug::TenantNotCompared);
             let same_version = version.as_ref().is_none_or(|v| *v == worker.spec.image);
             ensure(same_tenant && same_version, Miss::Assignment)?;
             room(facts)
         }
         Transition::TakeOver { tenant, expected } => {
-            ensure(status.epoch() == *expected, Miss::Epoch)?;
+            let same = status.epoch() == *expected || planted(Bug::TakeOverAnyEpoch);
+            ensure(same, Miss::Epoch)?;
             let fits = status.tenant.as_ref() == Some(tenant) && status.claim.is_none();
             ensure(fits, Miss::Assignment)
         }
@@ -118,7 +126,9 @@ fn check_guard(
             let neglected = worker
                 .deletion
                 .is_some_and(|since| elapsed(since, facts.now) >= worker.spec.drain_timeout);
-            ensure(facts.owner.gives_up() || neglected, Miss::OwnerAlive)
+            let anybodys = planted(Bug::DeletionIsConsent) && worker.is_deleting()
+                || planted(Bug::AdoptFromTheLiving);
+            ensure(facts.owner.gives_up() || neglected || anybodys, Miss::OwnerAlive)
         }
         Transition::Park => ensure(status.was_hot(), Miss::State),
         Transition::Ready(note) | Transition::Note(note) => check_note(status, note),
@@ -131,7 +141,8 @@ fn check_guard(
         }
         Transition::RetireOrphanFromSnapshot(end, _) => {
             ensure(may_end(status.state, *end), Miss::State)?;
-            ensure(facts.owner.is_dead(), Miss::OwnerAlive)
+            let dead = facts.owner.is_dead() || planted(Bug::LivingOrphans);
+            ensure(dead, Miss::OwnerAlive)
         }
         _ => Ok(()),
     }
@@ -189,7 +200,8 @@ fn apply(
     let before = (status.state, status.owner().cloned());
     status.state = target(rule.to, transition, status.state);
     if rule.epoch == EpochStep::Next {
-        let epoch: Epoch = status.epoch().next();
+        let kept = planted(Bug::EpochKept) && rule.name != TransitionName::AdoptNew;
+        let epoch: Epoch = if kept { status.epoch() } else { status.epoch().next() };
         status.ownership = Some(Ownership { owner: right.by().clone(), epoch });
     }
     apply_assignment(&mut status, transition, rule.claim);
@@ -202,6 +214,12 @@ fn apply(
     if status.state != before.0 {
         status.state_since = Some(now);
         status.idle_since = idle_since(&status, now);
+    }
+    if rule.name == TransitionName::RefreshLease && planted(Bug::RefreshRestartsIdleClock) {
+        status.idle_since = idle_since(&status, now);
+    }
+    if rule.name == TransitionName::Note && planted(Bug::NoteRestartsClock) {
+        status.state_since = Some(now);
     }
     if (status.state, status.owner().cloned()) != before {
         remember(&mut status, right.by(), transition, now);
@@ -233,6 +251,7 @@ fn apply_assignment(status: &mut WorkerStatus, transition: &Transition, effect: 
     }
     match effect {
         ClaimEffect::Keep => {}
+        ClaimEffect::Clear if planted(Bug::ReleaseKeepsClaim) => {}
         ClaimEffect::Set => status.claim = claim.cloned(),
         ClaimEffect::Clear => status.claim = None,
     }

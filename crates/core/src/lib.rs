@@ -23,6 +23,8 @@ pub mod edges;
 pub mod miss;
 pub mod names;
 pub mod plan;
+#[doc(hidden)]
+pub mod planted;
 pub mod reason;
 pub mod rendezvous;
 pub mod right;

@@ -75,6 +75,16 @@ impl Transition {
         }
     }
 
+    /// The tenant that it is for, where the asker names one.
+    pub const fn tenant(&self) -> Option<&Tenant> {
+        match self {
+            Self::ClaimIdle { tenant, .. }
+            | Self::ClaimHotIdle { tenant, .. }
+            | Self::TakeOver { tenant, .. } => Some(tenant),
+            _ => None,
+        }
+    }
+
     /// Why, where the asker says so.
     pub const fn reason(&self) -> Option<Reason> {
         match self {

@@ -27,6 +27,7 @@
 //! | [`admission`], [`builtin`] | defaults, schemas, CEL rules, immutable fields |
 //! | [`watch`] | which versions a watch delivers |
 //! | [`store`] | objects, the revision, every version there was |
+//! | [`record`] | the history, as the checker reads it |
 //! | [`kinds`] | the kinds of objects and how they differ |
 //! | [`request`], [`select`], [`view`], [`failure`] | how requests are read and answered |
 //! | [`clock`], [`chance`], [`user`] | time, seeds, identities |
@@ -41,6 +42,7 @@ pub mod core;
 pub mod failure;
 pub mod kinds;
 pub mod meta;
+pub mod record;
 pub mod request;
 pub mod select;
 pub mod service;

@@ -37,6 +37,19 @@ impl User {
         user
     }
 
+    /// How histories name it: `<name>`, or `<name>/<pod>.<first 8 of its uid>` with a pod's token.
+    pub fn author(&self) -> Arc<str> {
+        let says = |what: &str| {
+            let values = self.extra.get(&format!("authentication.kubernetes.io/{what}"))?;
+            values.first().map(String::as_str)
+        };
+        let (Some(pod), Some(uid)) = (says("pod-name"), says("pod-uid")) else {
+            return Arc::clone(&self.name);
+        };
+        let uid: String = uid.chars().take(8).collect();
+        format!("{}/{pod}.{uid}", self.name).into()
+    }
+
     /// `userInfo`, as reviews and policies show it.
     pub fn info(&self) -> Value {
         let mut info = json!({ "username": &*self.name, "groups": self.groups });

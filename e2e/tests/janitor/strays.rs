@@ -7,7 +7,9 @@ use duckworker_api::labels::{
 };
 use duckworker_client::Origin;
 use duckworker_core::{Reason, Terminal};
-use duckworker_e2e::scenario::{ControlPlane, bring, controller_with, scenario, won};
+use duckworker_e2e::scenario::{
+    ControlPlane, bring, controller_with, scenario, scenario_unchecked, won,
+};
 use duckworker_e2e::worker::{plain, with_annotation};
 use duckworker_e2e::{TestNamespace, annotation, await_gone};
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -47,7 +49,7 @@ pub async fn stray(ns: &TestNamespace<'_>, name: &str) -> Result<(Pod, Secret)> 
 
 #[tokio::test]
 async fn what_a_missing_or_finished_worker_left_is_swept() -> Result<()> {
-    Box::pin(scenario("strays", async |ns| {
+    Box::pin(scenario_unchecked("strays", async |ns| {
         let _controller = controller_with(ns, eager(ns)?)?;
         let (pod, secret) = stray(ns, "missing").await?;
         // A worker is ended by its snapshot; then its paused owner's creates arrive.
@@ -81,7 +83,7 @@ async fn what_a_missing_or_finished_worker_left_is_swept() -> Result<()> {
 
 #[tokio::test]
 async fn a_secret_that_an_instance_left_behind_goes_with_its_worker() -> Result<()> {
-    scenario("late-secret", async |ns| {
+    scenario_unchecked("late-secret", async |ns| {
         let _controller = controller_with(ns, eager(ns)?)?;
         let worker = bring(ns, plain("w1"), "Idle").await?;
         let uid = worker.uid().unwrap_or_default();

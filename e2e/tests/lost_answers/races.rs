@@ -9,7 +9,7 @@ use duckworker_api::DuckWorker;
 use duckworker_client::{Origin, Outcome};
 use duckworker_core::{Miss, Note, WriteId};
 use duckworker_e2e::plane::{Plane, won};
-use duckworker_e2e::scenario::scenario;
+use duckworker_e2e::scenario::{scenario, scenario_unchecked};
 use duckworker_e2e::{AuditMark, TestNamespace};
 use duckworker_faults::{Fault, Meanwhile, Refusal};
 use kube::api::{Patch, PatchParams, PostParams};
@@ -69,7 +69,7 @@ async fn a_request_held_until_another_has_moved_the_worker_never_lands() -> Resu
 #[tokio::test]
 async fn a_won_write_that_others_followed_is_recognised_and_hands_out_no_foreign_lease()
 -> Result<()> {
-    scenario("followed", async |ns| {
+    scenario_unchecked("followed", async |ns| {
         let plane = Plane::register(ns, PATIENT).await?;
         let idle = plane.idle("w1").await?;
         plane.suffers([Fault::HangAfter]);

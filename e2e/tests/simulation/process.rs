@@ -1,4 +1,4 @@
-//! One controller process, as a task.
+//! One process, as a task: a controller or a control plane.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,22 @@ use duckworker::observe::metrics::Metrics;
 use duckworker::observe::readiness::Readiness;
 use duckworker::operate::{Ground, operate};
 use duckworker::settings::Settings;
-use duckworker_client::Connection;
+use duckworker_client::{Connection, Dice};
 use duckworker_faults::choose::Chance;
 use duckworker_faults::{Call, Choose, Fault, Faults, Meanwhile, Verb};
 use duckworker_sim::{SimCluster, User};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::operations::Operations;
+use crate::plane;
+
 /// The namespace of everything.
 pub const NAMESPACE: &str = "default";
 /// How probable it is that a call goes wrong.
 const TROUBLE: f64 = 0.03;
 
-/// A controller process.
+/// A controller, or a control plane.
 pub struct Process {
     faults: Faults,
     stop: CancellationToken,
@@ -30,21 +33,39 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts one in a pod of this name; its network is as bad as its seed says.
-    pub fn start(cluster: &SimCluster, pod: &str, seed: u64) -> Result<Self> {
+    /// Starts a controller in a pod of this name; its network is as bad as its seed says.
+    pub fn start(
+        cluster: &SimCluster,
+        pod: &str,
+        seed: u64,
+        operations: &Operations,
+    ) -> Result<Self> {
         let faults = Faults::by(Trouble::new(seed));
         let uid = cluster.chance(&format!("{pod} {seed}")).uid();
         let user = User::in_pod(NAMESPACE, "duckworker", pod, &uid);
-        let connection = Connection::over(cluster.service(user, &faults), NAMESPACE);
+        let connection = Connection::over(cluster.service(user, &faults), NAMESPACE)
+            .with_dice(Dice::seeded(seed));
         let ground = Ground {
             connection,
             metrics: Arc::new(Metrics::new()),
             readiness: Readiness::default(),
             protocol: None,
+            listener: operations.of(pod),
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(operate(settings()?, ground, stop.clone()));
         Ok(Self { faults, stop, task })
+    }
+
+    /// Starts a control plane in a pod of this name.
+    pub fn start_plane(
+        cluster: &SimCluster,
+        pod: &str,
+        seed: u64,
+        operations: &Operations,
+    ) -> Self {
+        let (faults, task) = plane::start(cluster, pod, seed, operations);
+        Self { faults, stop: CancellationToken::new(), task }
     }
 
     /// Ends it as SIGKILL does.
@@ -79,6 +100,28 @@ impl Process {
         waiting.map(|record| format!("{} ({:?})", record.call, record.fault)).collect()
     }
 
+    /// From now on nothing that it sends arrives, for so long.
+    pub fn cut_off(&self, time: Duration, seed: u64) {
+        let faults = self.faults.clone();
+        faults.choose(|_: u64, _: &Call| Some(Fault::LoseRequest));
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            faults.choose(Trouble::new(seed));
+        });
+    }
+
+    /// The writes of statuses that the API server's own rules refused: there are none, since we
+    /// decide by the same table.
+    pub fn refused(&self) -> Vec<String> {
+        let records = self.faults.records();
+        let refused = records.iter().filter(|record| {
+            record.answer == Some(422) && record.call.is(Verb::Update, "duckworkers/status")
+        });
+        refused
+            .map(|record| format!("R1: the API server's rules refused {}", record.call))
+            .collect()
+    }
+
     /// It ended, by itself or not.
     pub fn is_over(&self) -> bool {
         self.task.is_finished()
@@ -86,14 +129,15 @@ impl Process {
 }
 
 /// What goes wrong on the way of one process to the API server.
-struct Trouble {
+pub struct Trouble {
     chance: Chance,
     /// Whether lists and the beginnings of watches may hang for ever, too.
     reads_hang: bool,
 }
 
 impl Trouble {
-    fn new(seed: u64) -> Self {
+    /// As this seed says.
+    pub fn new(seed: u64) -> Self {
         let menu = Fault::survivable(Duration::from_secs(2));
         let reads_hang = std::env::var_os("DUCKWORKER_SIM_HANGING_READS").is_some();
         Self { chance: Chance::new(seed, TROUBLE, menu), reads_hang }

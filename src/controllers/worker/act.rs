@@ -10,6 +10,7 @@ use duckworker_client::{
 use duckworker_core::conditions::{self, Condition, ConditionStatus, ConditionType};
 use duckworker_core::plan::health::Finding;
 use duckworker_core::plan::worker::{Health, SecretStanding, Step};
+use duckworker_core::planted::{Bug, planted};
 use duckworker_core::{Miss, Note, Reason, Terminal, WorkerState};
 
 use super::blocked::{self, Made};
@@ -81,6 +82,8 @@ async fn by_lease(context: &Context, sight: &mut Sight, lease: &WorkerLease, ste
         Step::Activate => moved(lifecycle.activate(lease).await?),
         Step::FinishActivation => finish_activation(context, sight, lease).await,
         Step::Drain(reason) => {
+            #[cfg(feature = "planted")]
+            planted_stop(context, sight).await;
             let origin = match reason {
                 Reason::Deleted => Origin::Finalizer,
                 _ => Origin::Health,
@@ -98,6 +101,14 @@ async fn by_lease(context: &Context, sight: &mut Sight, lease: &WorkerLease, ste
         }
         Step::RetireDrained => retire_drained(context, sight, lease).await,
         _ => Ok(Progress::Rest),
+    }
+}
+
+#[cfg(feature = "planted")]
+async fn planted_stop(context: &Context, sight: &Sight) {
+    if let Some(pod) = sight.pod.as_ref().filter(|_| planted(Bug::PodBeforeDrain)) {
+        let permit = sight.snapshot.planted_permit();
+        let _ = context.children.delete_pod(permit, pod, Grace::Spec).await;
     }
 }
 
@@ -205,6 +216,10 @@ async fn make_secret(context: &Context, sight: &mut Sight, lease: &WorkerLease) 
     let key = lease.key();
     let made = match tls::Credentials::generate(&key.server_name(), context.clock.now()) {
         Ok(credentials) => {
+            if planted(Bug::TokenInEvent) {
+                let (reason, token) = (EventReason::PodBlocked, credentials.token());
+                context.observer.event(&sight.snapshot, reason, token);
+            }
             context.children.create_secret(lease, &secret::build(key, &credentials)).await
         }
         Err(error) => {

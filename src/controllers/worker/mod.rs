@@ -25,9 +25,9 @@ pub mod unwritten;
 use std::sync::{Arc, OnceLock};
 
 use duckworker_api::DuckWorker;
+use duckworker_client::Connection;
 use duckworker_core::Uid;
 use futures::{Stream, StreamExt, stream};
-use kube::Client;
 use kube::runtime::{Controller, controller};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,7 @@ impl WorkerFollower for Follower {
 ///
 /// `marks` yields whenever the Lease of an instance changed in more than its time of renewal.
 pub async fn run(
-    client: &Client,
+    connection: &Connection,
     scope: &Scope,
     marks: impl Stream<Item = ()> + Send + 'static,
     make_context: impl FnOnce(Caches) -> Arc<Context>,
@@ -60,7 +60,7 @@ pub async fn run(
 ) {
     let known = Arc::new(OnceLock::new());
     let follower = Follower(Arc::clone(&known));
-    let (workers, worker_changes) = watches::workers(client, scope, follower);
+    let (workers, worker_changes) = watches::workers(connection, scope, follower);
     let made = Arc::new(JustMade::default());
     let (relisted, relists) = watch::channel(());
     let follow = |seen: fn(&JustMade, &Uid)| {
@@ -72,9 +72,10 @@ pub async fn run(
             }
         }
     };
-    let (pods, pod_changes) = watches::pods(client, scope, follow(JustMade::pod_seen));
-    let (secrets, secret_changes) = watches::secrets(client, scope, follow(JustMade::secret_seen));
-    let (nodes, node_changes) = nodes::watch(client);
+    let (pods, pod_changes) = watches::pods(connection, scope, follow(JustMade::pod_seen));
+    let (secrets, secret_changes) =
+        watches::secrets(connection, scope, follow(JustMade::secret_seen));
+    let (nodes, node_changes) = nodes::watch(connection);
     let on_node = pods.clone();
     let filled = context::filled(pods.clone(), secrets.clone());
     let caches = Caches { workers: workers.clone(), pods, secrets, nodes, filled, made };

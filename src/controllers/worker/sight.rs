@@ -5,6 +5,7 @@ use duckworker_api::{labels, owned};
 use duckworker_client::{Error, Swept, WorkerLease, WorkerSnapshot};
 use duckworker_core::plan::observed::{PodSeen, Whose};
 use duckworker_core::plan::worker::{Finalizer, Health, SecretStanding, View, secret_name};
+use duckworker_core::planted::{Bug, planted};
 use duckworker_core::{Uid, Worker, WorkerState};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -119,7 +120,7 @@ async fn look_for_pod(context: &Context, seen: &WorkerSnapshot) -> Result<Option
     if let Some(unseen) = made.unseen_pod(&key.uid).filter(is_it) {
         return Ok(Some(unseen));
     }
-    if recorded.is_none() || status.state.is_condemned() {
+    if recorded.is_none() || status.state.is_condemned() || planted(Bug::CacheSaysPodGone) {
         return Ok(cached);
     }
     context.children.read_pod(&key.namespace, &key.name).await
@@ -158,6 +159,9 @@ async fn look_for_secret(
     let cached_uid = cached.as_ref().and_then(|secret| secret.metadata.uid.as_deref());
     if is_it(cached_uid) || context.caches.made.has_unseen_secret(&key.uid) {
         return Ok(SecretStanding::There);
+    }
+    if planted(Bug::CacheSaysSecretGone) {
+        return Ok(SecretStanding::Vanished);
     }
     let found = context.children.secret_uid(&key.namespace, &name).await?;
     Ok(if is_it(found.as_deref()) { SecretStanding::There } else { SecretStanding::Vanished })

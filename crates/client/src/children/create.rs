@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use backon::BackoffBuilder;
 use duckworker_api::owned;
+use duckworker_core::planted::{Bug, planted};
 use duckworker_core::{Uid, WorkerKey};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{DeleteParams, PostParams, Preconditions};
@@ -16,7 +17,6 @@ use serde::de::DeserializeOwned;
 use super::Children;
 use crate::answer::{self, Answer, Doubt};
 use crate::error::Error;
-use crate::store;
 use crate::token::WorkerLease;
 
 impl Children {
@@ -39,6 +39,7 @@ impl Children {
             Created::New(made) => made,
             // Our own, by the random token in it: the answer of an earlier sending was lost.
             Created::Found(found) if found.data == secret.data => found,
+            Created::Found(found) if planted(Bug::ForeignSecretTrusted) => found,
             Created::Found(found) => return self.replace(key, found, what).await,
         };
         slot.secret = made.metadata.uid.and_then(|uid| Uid::new(uid).ok());
@@ -108,7 +109,7 @@ impl Children {
     {
         let client = &self.lifecycle.store().connection().client;
         let api: Api<K> = Api::namespaced(client.clone(), namespace);
-        let mut pauses = store::backoff().with_max_times(SENDINGS).build();
+        let mut pauses = self.connection().backoff().with_max_times(SENDINGS).build();
         loop {
             let request = Request::new(K::url_path(&(), Some(namespace)))
                 .create(&PostParams::default(), body.to_vec())
@@ -116,7 +117,8 @@ impl Children {
             match answer::ask(self.deadline(), client.request::<K>(request)).await {
                 Answer::Applied(object) => return Ok(Created::New(object)),
                 Answer::Conflict(_) => {
-                    let found = store::read(self.deadline(), what, || api.get_opt(name)).await?;
+                    let found =
+                        self.connection().read(self.deadline(), what, || api.get_opt(name)).await?;
                     return found.map(Created::Found).ok_or_else(|| moved(what.to_owned()));
                 }
                 Answer::Unknown(doubt) => match pauses.next() {
@@ -150,6 +152,9 @@ fn refused(what: &str, source: kube::Error) -> Error {
 
 /// Deletes this very object and none of its namesakes.
 pub(super) fn by_uid(uid: Option<String>) -> DeleteParams {
+    if planted(Bug::NoUidPrecondition) {
+        return DeleteParams::default();
+    }
     DeleteParams::default().preconditions(Preconditions { uid, resource_version: None })
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use duckworker_api::{labels, owned};
+use duckworker_core::planted::{Bug, planted};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
@@ -11,7 +12,6 @@ use super::Children;
 use super::create::{by_uid, failed};
 use crate::answer::{self, Answer};
 use crate::error::{Error, ErrorClass};
-use crate::store;
 use crate::token::{DeletePermit, PodGone, Swept};
 
 /// How a pod is told to stop.
@@ -43,8 +43,11 @@ impl Children {
         let key = permit.key();
         let what = format!("reading Pod {}/{}", key.namespace, key.name);
         let api = self.pods(&key.namespace);
-        let found = store::read(self.deadline(), &what, || api.get_opt(&key.name)).await?;
-        Ok(match found.filter(|pod| is_for(&permit, pod)) {
+        let found =
+            self.connection().read(self.deadline(), &what, || api.get_opt(&key.name)).await?;
+        let stopped = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+        let gone = |pod: &Pod| planted(Bug::RetiredBeforePodGone) && stopped(pod);
+        Ok(match found.filter(|pod| is_for(&permit, pod) && !gone(pod)) {
             Some(pod) => PodStanding::There(permit, Box::new(pod)),
             None => PodStanding::Gone(PodGone::new(permit)),
         })
@@ -92,12 +95,16 @@ impl Children {
     /// # Errors
     /// When the server does not answer or refuses. Nothing follows from that: try again.
     pub async fn sweep_secrets(&self, gone: PodGone) -> Result<Swept, Error> {
+        if planted(Bug::SweepSkipped) {
+            return Ok(Swept::new(gone));
+        }
         let key = gone.key();
         let api = self.secrets(&key.namespace);
         let what = format!("sweeping the secrets of DuckWorker {key}");
         let selector = format!("{}={}", labels::WORKER_UID, key.uid);
         let params = ListParams::default().labels(&selector);
-        let found = store::read(self.deadline(), &what, || api.list_metadata(&params)).await;
+        let found =
+            self.connection().read(self.deadline(), &what, || api.list_metadata(&params)).await;
         let found = match found {
             Err(error)
                 if error.class() == ErrorClass::Forbidden
@@ -138,7 +145,7 @@ impl Children {
         let name = seen.metadata.name.as_deref().unwrap_or_default();
         let what = format!("deleting Secret {}/{name}", key.namespace);
         let api = self.secrets(&key.namespace);
-        let found = store::read(self.deadline(), &what, || api.get_opt(name)).await?;
+        let found = self.connection().read(self.deadline(), &what, || api.get_opt(name)).await?;
         let Some(secret) = found else { return Ok(false) };
         if owned::secret_worker_uid(&secret) != Some(key.uid.as_str()) {
             tracing::warn!(secret = %name, worker = %key, "a secret bears the worker's label but is not the worker's; left alone");
@@ -150,6 +157,17 @@ impl Children {
             Answer::Refused(kube::Error::Api(status)) if status.code == 404 => Ok(false),
             other => Err(failed(what, other)),
         }
+    }
+
+    /// Deletes a secret, whosesoever: what a planted bug needs.
+    #[cfg(feature = "planted")]
+    #[doc(hidden)]
+    pub async fn planted_delete(&self, seen: &PartialObjectMeta<Secret>) -> Result<(), Error> {
+        let namespace = seen.metadata.namespace.as_deref().unwrap_or_default();
+        let name = seen.metadata.name.as_deref().unwrap_or_default();
+        let api = self.secrets(namespace);
+        drop(answer::ask(self.deadline(), api.delete(name, &by_uid(None))).await);
+        Ok(())
     }
 
     /// As far as it goes now: deletes the pod, and the secrets if the pod is gone at once.

@@ -11,7 +11,7 @@ use super::lease::{InstanceState, api, lease_name, state_of};
 use crate::answer::{self, Answer};
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::store::{CALL_DEADLINE, read};
+use crate::store::CALL_DEADLINE;
 
 /// Tells whether an owner lives.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl Directory {
         let name = lease_name(owner);
         let what = format!("reading Lease {}/{name} of instance {owner}", self.namespace);
         let api = api(&self.connection, &self.namespace);
-        let lease = read(CALL_DEADLINE, &what, || api.get_opt(&name)).await?;
+        let lease = self.connection.read(CALL_DEADLINE, &what, || api.get_opt(&name)).await?;
         let standing = lease.as_ref().map_or(OwnerStanding::Absent, |l| state_of(l).into());
         if standing == OwnerStanding::Expired {
             self.expired.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.clone());

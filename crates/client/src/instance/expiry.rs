@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duckworker_core::plan::janitor::instances::is_overdue;
+use duckworker_core::planted::{Bug, planted};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
 use tokio::time::Instant;
@@ -71,7 +72,7 @@ impl Expiry {
         let now = Instant::now();
         let settings = self.instance.settings();
         let silent = now.duration_since(self.instance.last_renewal());
-        if silent > settings.renew.saturating_mul(2) {
+        if silent > settings.renew.saturating_mul(2) && !planted(Bug::ExpiryIgnoresOwnSilence) {
             // We may have been cut off: start all counts again once we are back.
             self.seen.clear();
             return Vec::new();
@@ -114,13 +115,20 @@ impl Expiry {
         let seen = lease.metadata.uid.as_ref().and_then(|uid| self.seen.get(uid))?;
         let draining_for =
             seen.draining_since.map_or(Duration::ZERO, |since| now.duration_since(since));
-        if now.duration_since(seen.still_since) >= expire {
+        if now.duration_since(seen.still_since) >= expire || self.is_old(lease, expire) {
             Some(Cause::StoodStill)
         } else if is_overdue(state.into(), draining_for, self.draining_limit) {
             Some(Cause::DrainedTooLong)
         } else {
             None
         }
+    }
+
+    /// A planted bug: the stamp of somebody else's clock, compared with ours.
+    fn is_old(&self, lease: &Lease, expire: Duration) -> bool {
+        let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref());
+        let age = renewed.map(|at| self.connection.clock.now().duration_since(at.0));
+        planted(Bug::WallClockExpiry) && age.is_some_and(|age| age.unsigned_abs() >= expire)
     }
 
     /// Marks the version that was seen; a conflict means that it moved, so it lives.

@@ -4,11 +4,11 @@ use duckworker_core::Owner;
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use kube::Api;
 use kube::api::PostParams;
-use rand::RngExt;
 
 use crate::connection::Connection;
+use crate::dice::Dice;
 use crate::error::Error;
-use crate::store::{CALL_DEADLINE, read};
+use crate::store::CALL_DEADLINE;
 
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
@@ -25,9 +25,9 @@ pub async fn vouched_identity(connection: &Connection) -> Result<Owner, Error> {
     let api: Api<SelfSubjectReview> = Api::all(connection.client.clone());
     let params = PostParams::default();
     let question = SelfSubjectReview::default();
-    let review = read(CALL_DEADLINE, what, || api.create(&params, &question)).await?;
+    let review = connection.read(CALL_DEADLINE, what, || api.create(&params, &question)).await?;
     let user = review.status.and_then(|status| status.user_info).unwrap_or_default();
-    let text = identity(&user, &incarnation());
+    let text = identity(&user, &incarnation(&connection.dice));
     Owner::new(text)
         .map_err(|error| Error::Unreadable { what: what.to_owned(), source: error.into() })
 }
@@ -45,10 +45,15 @@ fn identity(user: &UserInfo, incarnation: &str) -> String {
     }
 }
 
-fn incarnation() -> String {
-    const LETTERS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-    let mut random = rand::rng();
-    (0..INCARNATION).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
+fn incarnation(dice: &Dice) -> String {
+    // One roll is enough: 36^8 is a 6-millionth of 2^64, so no letter is preferred.
+    let mut bits = dice.roll();
+    let mut letter = || {
+        let digit = u32::try_from(bits % 36).unwrap_or(0);
+        bits /= 36;
+        char::from_digit(digit, 36).unwrap_or('0')
+    };
+    (0..INCARNATION).map(|_| letter()).collect()
 }
 
 #[cfg(test)]
@@ -63,6 +68,14 @@ mod tests {
         ];
         let user = UserInfo { extra: Some(extra.into()), ..UserInfo::default() };
         assert_eq!(identity(&user, "x"), "duckworker-0.12345678.x");
+    }
+
+    #[test]
+    fn an_incarnation_is_eight_letters() {
+        let one = incarnation(&Dice::of_the_system());
+        assert_eq!(one.len(), INCARNATION);
+        assert!(one.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{one}");
+        assert_ne!(one, incarnation(&Dice::of_the_system()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{InstanceSettings, Role};
 use crate::answer::{self, Answer, Doubt};
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::store::{CALL_DEADLINE, backoff, read};
+use crate::store::CALL_DEADLINE;
 
 /// What a Lease says of its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString)]
@@ -120,7 +120,7 @@ pub(super) async fn create(
     let lease = with_state(lease, InstanceState::Active);
     let api = api(connection, namespace);
     let params = PostParams::default();
-    let mut pauses = backoff().with_max_times(SENDINGS).build();
+    let mut pauses = connection.backoff().with_max_times(SENDINGS).build();
     loop {
         let doubt = match answer::ask(CALL_DEADLINE, api.create(&params, &lease)).await {
             Answer::Applied(lease) => return Ok(lease),
@@ -130,7 +130,7 @@ pub(super) async fn create(
             Answer::Unknown(doubt) => doubt,
         };
         // If it is there and says our name, our own lost call made it: nobody else has that name.
-        if let Some(lease) = read(CALL_DEADLINE, &what, || api.get_opt(&name)).await? {
+        if let Some(lease) = connection.read(CALL_DEADLINE, &what, || api.get_opt(&name)).await? {
             let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
             if holder == Some(owner.as_str()) {
                 return Ok(lease);

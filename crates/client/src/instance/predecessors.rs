@@ -9,7 +9,7 @@ use super::{Instance, Role};
 use crate::answer::{self, Answer};
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::store::{CALL_DEADLINE, read};
+use crate::store::CALL_DEADLINE;
 
 impl Instance {
     /// Marks the Leases of earlier incarnations of this very pod expired, and returns whose they
@@ -34,7 +34,7 @@ impl Instance {
             duckworker_api::labels::CONTROL_PLANE
         );
         let params = ListParams::default().labels(&selector);
-        let leases = read(CALL_DEADLINE, &what, || api.list(&params)).await?;
+        let leases = connection.read(CALL_DEADLINE, &what, || api.list(&params)).await?;
         let post = PostParams::default();
         let mut expired = Vec::new();
         for lease in leases {

@@ -2,13 +2,14 @@
 //! win the caller hands the permit to [`Children::clean_up`](crate::Children::clean_up) or gets it
 //! done here, end to end.
 
+use duckworker_core::planted::{Bug, planted};
 use duckworker_core::{Note, Reason, Terminal, Transition};
 
 use super::{Ask, Claimed, WorkerLifecycle};
 use crate::children::Children;
 use crate::error::Error;
 use crate::outcome::{Origin, Outcome};
-use crate::token::WorkerSnapshot;
+use crate::token::{DeletePermit, WorkerSnapshot};
 
 impl WorkerLifecycle {
     /// Writes conditions on a worker that nobody owns yet.
@@ -80,7 +81,13 @@ impl WorkerLifecycle {
         let outcome = self.attempt(&ask, Some(seen.stored())).await?;
         let permit = match outcome.and_then(|won| won.permit()) {
             Outcome::Transitioned(permit) => permit,
-            Outcome::Missed(miss) => return Ok(Outcome::Missed(miss)),
+            Outcome::Missed(miss) => {
+                if planted(Bug::MissKills) {
+                    let permit = DeletePermit::of_unwritable(seen.worker());
+                    let _ = Children::new(self.clone()).clean_up(permit).await;
+                }
+                return Ok(Outcome::Missed(miss));
+            }
         };
         if let Err(error) = Children::new(self.clone()).clean_up(permit).await {
             tracing::warn!(worker = %seen.key(), %error, "clean-up is left to the sweeps");

@@ -8,6 +8,7 @@ use super::observed::{PodSeen, Trouble};
 use crate::conditions::{self, Condition, ConditionStatus, ConditionType};
 use crate::decide::elapsed;
 use crate::names::Tenant;
+use crate::planted::{Bug, planted};
 use crate::reason::Reason;
 use crate::right::OwnerStanding;
 use crate::state::WorkerState;
@@ -170,6 +171,7 @@ fn pending(view: &View<'_>) -> Step {
     match (view.turn, view.worker.is_deleting(), view.finalizer) {
         (Turn::Others, ..) | (Turn::Mine, true, Finalizer::Off) => Step::Rest,
         (Turn::Mine, true, Finalizer::On) => removing(view),
+        (Turn::Mine, false, Finalizer::Off) if planted(Bug::NoFinalizer) => Step::AdoptNew,
         (Turn::Mine, false, Finalizer::Off) => Step::AddFinalizer,
         (Turn::Mine, false, Finalizer::On) => Step::AdoptNew,
     }
@@ -205,7 +207,7 @@ fn spawning(view: &View<'_>) -> Step {
     match view.pod.filter(|pod| pod.is_ours() && is_recorded(view, pod)) {
         Some(pod) => starting(view, pod),
         // A worker has one pod in its life; a namesake is no second one.
-        None if status.pod.is_some() => Step::Abandon(Reason::PodGone),
+        None if status.pod.is_some() && !planted(Bug::SecondPod) => Step::Abandon(Reason::PodGone),
         None if overdue => Step::Abandon(why_not_started(view)),
         None if view.secret == SecretStanding::NotMade => Step::MakeSecret,
         None => Step::MakePod,
@@ -352,6 +354,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// A pod that must go. The watch tells when it is gone; only for a node that does not answer is
 /// there more to do.
 fn stopping(view: &View<'_>, pod: &PodSeen) -> Step {
+    if planted(Bug::DrainWithoutStop) {
+        return Step::Rest;
+    }
     let Some(stop) = &pod.stop else { return Step::StopPod(view.worker.spec.drain_timeout) };
     if view.node == NodeStanding::Gone {
         return Step::ForcePod;
@@ -421,14 +426,16 @@ fn others(view: &View<'_>, standing: OwnerStanding) -> Step {
     if view.turn == Turn::Others {
         return Step::Rest;
     }
-    if standing.gives_up() && is_adoptable(worker) {
+    let gives_up = standing.gives_up() || planted(Bug::AdoptFromTheLiving);
+    if gives_up && is_adoptable(worker) {
         return Step::Adopt;
     }
     match worker.deletion {
         None => Step::Rest,
         Some(since) => {
             let left = worker.spec.drain_timeout.saturating_sub(elapsed(since, view.now));
-            if left.is_zero() { Step::Adopt } else { Step::Wait(left) }
+            let now = left.is_zero() || planted(Bug::DeletionIsConsent);
+            if now { Step::Adopt } else { Step::Wait(left) }
         }
     }
 }

@@ -95,7 +95,7 @@ impl Server {
         Target {
             kind: Arc::clone(&request.kind),
             key: (request.namespace.clone().unwrap_or_default(), request.name.clone()),
-            by: Arc::clone(&request.user.name),
+            by: request.user.author(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use duckworker_api::DuckWorker;
-use duckworker_client::{WorkerCache, WorkerSnapshot};
+use duckworker_client::{Connection, WorkerCache, WorkerSnapshot};
 use duckworker_core::worker::PodRef;
 use duckworker_core::{Note, Transition, Uid, WorkerState};
 use duckworker_e2e::bench::CONCURRENCY;
@@ -37,8 +37,8 @@ impl<'a> Pasture<'a> {
     pub async fn open(ground: &'a Ground) -> Result<Self> {
         let namespace = ground.cluster.create_namespace("claims").await?;
         let writer = RawWriter::new(&ground.account).await?;
-        let (cache, changes) =
-            WorkerCache::watch(&ground.client()?, Some(&namespace.name), drop_quietly);
+        let connection = Connection::new(ground.account.config()?)?;
+        let (cache, changes) = WorkerCache::watch(&connection, Some(&namespace.name), drop_quietly);
         tokio::spawn(changes.for_each(async |_| {}));
         Ok(Self { namespace, cache, writer, made: AtomicUsize::new(0) })
     }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::Limits;
 use crate::decide::elapsed;
+use crate::planted::{Bug, planted};
 use crate::state::WorkerState;
 
 /// What is known of the worker that a pod or a secret was made for.
@@ -35,9 +36,13 @@ pub struct Child {
 /// worker that starts, whoever starts it, and of one that drains, which its owner looks after.
 pub fn is_stranded(child: &Child, now: Timestamp, limits: &Limits) -> bool {
     let useless = match child.made_for {
+        MadeFor::Worker(_) if planted(Bug::PeersSecretSwept) || planted(Bug::PeersPodSwept) => true,
         MadeFor::Worker(state) => state.is_terminal(),
         MadeFor::Missing => true,
         MadeFor::Unknown => false,
     };
-    useless && !child.leaving && elapsed(child.created, now) >= limits.stranded_grace
+    useless
+        && !planted(Bug::StraysStay)
+        && !child.leaving
+        && elapsed(child.created, now) >= limits.stranded_grace
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::Limits;
 use crate::decide::{elapsed, is_drain_overdue};
 use crate::plan::worker::{Holder, is_adoptable};
+use crate::planted::{Bug, planted};
 use crate::right::OwnerStanding;
 use crate::state::WorkerState;
 use crate::worker::Worker;
@@ -40,9 +41,9 @@ impl WorkerSeen<'_> {
 /// it, if only the next one to start does.
 pub fn is_orphaned(seen: &WorkerSeen<'_>, limits: &Limits) -> bool {
     seen.worker.status.state.is_active()
-        && seen.owner_is_dead()
-        && seen.ownerless_for >= limits.orphan_grace
-        && !is_adoptable(seen.worker)
+        && (seen.owner_is_dead() && seen.ownerless_for >= limits.orphan_grace
+            || planted(Bug::LivingOrphans))
+        && (!is_adoptable(seen.worker) || planted(Bug::AdoptableOrphans))
 }
 
 /// It stands in a state that should pass, for longer than it was ever given, and its owner lives
@@ -67,6 +68,9 @@ fn patience(worker: &Worker, limits: &Limits) -> Option<Duration> {
         WorkerState::Draining => (limits.draining_limit, spec.drain_timeout),
         _ => return None,
     };
+    if planted(Bug::StuckTooSoon) {
+        return Some(own / 8);
+    }
     Some(least.max(own.saturating_add(limits.stuck_margin)))
 }
 
@@ -82,7 +86,7 @@ pub fn is_parked_too_long(worker: &Worker, ttl: Option<Duration>, now: Timestamp
 
 /// Whether a worker may concern the janitor at all, by its state and whether its owner lives:
 /// asked of every worker at every tick, so it costs next to nothing.
-pub const fn may_concern(state: WorkerState, owner: OwnerStanding) -> bool {
+pub fn may_concern(state: WorkerState, owner: OwnerStanding) -> bool {
     let passes = matches!(
         state,
         WorkerState::Spawning
@@ -90,5 +94,5 @@ pub const fn may_concern(state: WorkerState, owner: OwnerStanding) -> bool {
             | WorkerState::Activating
             | WorkerState::Draining
     );
-    passes || (owner.is_dead() && state.is_active())
+    passes || ((owner.is_dead() || planted(Bug::LivingOrphans)) && state.is_active())
 }

@@ -1,0 +1,52 @@
+//! The rules. `docs/verification.md` says each in a sentence.
+//!
+//! | file | rules |
+//! |---|---|
+//! | [`epochs`] | S1 epoch and owner |
+//! | [`edges`] | S2, S3 states; S12 the claim's part of it |
+//! | [`writes`] | S4 ids of writes, and what the clients say of them |
+//! | [`authors`] | S5 who wrote it |
+//! | [`deletions`] | S7 (and S6) what may be deleted |
+//! | [`owners`] | S8, S16 what may be done to another's worker |
+//! | [`children`] | S9, S10, S14 pods and secrets |
+//! | [`assignment`] | S11, S12 tenants and claims |
+//! | [`endings`] | S13 nothing is left behind |
+//! | [`secrecy`] | S17 tokens and keys stay where they are |
+//! | [`instances`] | S19 death of instances, S20 the dead do not write |
+//! | [`clocks`] | S21 idle clocks |
+//! | [`calm`] | L1 to L9, when the faults have stopped |
+
+pub mod assignment;
+pub mod authors;
+pub mod calm;
+pub mod children;
+pub mod clocks;
+pub mod deletions;
+pub mod edges;
+pub mod endings;
+pub mod epochs;
+pub mod instances;
+pub mod owners;
+pub mod secrecy;
+pub mod writes;
+
+use crate::check::Rule;
+
+/// One of each, without memory.
+pub fn all() -> Vec<Box<dyn Rule>> {
+    vec![
+        Box::new(epochs::Epochs::default()),
+        Box::new(edges::Edges),
+        Box::new(writes::Writes::default()),
+        Box::new(authors::Authors),
+        Box::new(deletions::Deletions),
+        Box::new(owners::Owners),
+        Box::new(children::Children::default()),
+        Box::new(assignment::Assignment::default()),
+        Box::new(endings::Endings::default()),
+        Box::new(secrecy::Secrecy::default()),
+        Box::new(instances::Instances::default()),
+        Box::new(clocks::Clocks),
+        Box::new(calm::Calm::default()),
+    ]
+}

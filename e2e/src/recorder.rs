@@ -1,0 +1,167 @@
+//! Records what happens in the namespace of a test, and checks it at the end.
+//!
+//! One watch for each kind, from the namespace's beginning on and without a gap. When the test is
+//! over, the watches are followed until they are quiet. A gap (the server forgot where a watch was)
+//! makes the recording worthless; then nothing is checked.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use duckworker_history::{Change, Checker, Line, Settings, Version, line};
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::api::WatchParams;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, WatchEvent};
+use kube::{Client, ResourceExt as _};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// A watch that has nothing for so long after the end has delivered everything before it.
+const QUIET: Duration = Duration::from_millis(300);
+/// From a watch that broke to the next one.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long the server keeps a watch open, in seconds.
+const LIFE: u32 = 290;
+
+/// Records one namespace.
+pub struct Recorder {
+    watches: JoinSet<Option<Vec<Version>>>,
+    over: CancellationToken,
+}
+
+impl Recorder {
+    /// Begins. The namespace is new, and the kinds are installed.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn start(client: &Client, namespace: &str) -> Result<Self> {
+        let kinds = [
+            (line::WORKERS, GroupVersionKind::gvk("duckworker.dev", "v1alpha1", "DuckWorker")),
+            (line::PODS, GroupVersionKind::gvk("", "v1", "Pod")),
+            (line::SECRETS, GroupVersionKind::gvk("", "v1", "Secret")),
+            (line::LEASES, GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease")),
+        ];
+        let (mut watches, over) = (JoinSet::new(), CancellationToken::new());
+        for (collection, kind) in kinds {
+            let resource = ApiResource::from_gvk(&kind);
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(client.clone(), namespace, &resource);
+            let list = api.list(&ListParams::default()).await?;
+            let mut versions = Vec::new();
+            for object in &list.items {
+                versions.extend(version(collection, Change::Created, object));
+            }
+            let from = list.metadata.resource_version.unwrap_or_default();
+            let follower = Follower { api, collection, from, versions, over: over.clone() };
+            watches.spawn(follower.follow());
+        }
+        Ok(Self { watches, over })
+    }
+
+    /// Ends, and returns all versions in order; none if there was a gap.
+    pub async fn finish(mut self) -> Option<Vec<Version>> {
+        self.over.cancel();
+        let mut all = Vec::new();
+        while let Some(recorded) = self.watches.join_next().await {
+            all.extend(recorded.ok().flatten()?);
+        }
+        all.sort_by_key(|version| version.revision);
+        Some(all)
+    }
+
+    /// Ends, and checks what happened.
+    ///
+    /// # Errors
+    /// The rules that broke.
+    pub async fn check(self) -> Result<()> {
+        let Some(versions) = self.finish().await else { return Ok(()) };
+        let lines: Vec<Line> = versions.into_iter().map(Line::Version).collect();
+        let violations = Checker::check(settings(), &lines);
+        let text: Vec<String> = violations.iter().map(ToString::to_string).collect();
+        ensure!(text.is_empty(), "the history breaks rules:\n{}", text.join("\n"));
+        Ok(())
+    }
+}
+
+/// Tests have Leases of seconds and margins of their own; times are those at which they were seen.
+fn settings() -> Settings {
+    Settings {
+        expire: Duration::from_secs(1),
+        renew: Duration::from_mins(1),
+        margin: Duration::ZERO,
+        late: Duration::from_mins(1),
+        calm: None,
+    }
+}
+
+struct Follower {
+    api: Api<DynamicObject>,
+    collection: &'static str,
+    from: String,
+    versions: Vec<Version>,
+    over: CancellationToken,
+}
+
+impl Follower {
+    async fn follow(mut self) -> Option<Vec<Version>> {
+        let params = WatchParams::default().timeout(LIFE);
+        loop {
+            let Ok(stream) = self.api.watch(&params, &self.from).await else {
+                if self.over.is_cancelled() {
+                    return None;
+                }
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let mut events = std::pin::pin!(stream);
+            loop {
+                let event = tokio::select! {
+                    biased;
+                    event = events.next() => event,
+                    () = self.quiet() => return Some(self.versions),
+                };
+                match event {
+                    Some(Ok(event)) => self.take(event)?,
+                    Some(Err(_)) | None => break,
+                }
+            }
+        }
+    }
+
+    /// The test is over, and nothing came for a while.
+    async fn quiet(&self) {
+        self.over.cancelled().await;
+        tokio::time::sleep(QUIET).await;
+    }
+
+    /// Takes in an event. None: the server forgot where we were.
+    fn take(&mut self, event: WatchEvent<DynamicObject>) -> Option<()> {
+        let (change, object) = match event {
+            WatchEvent::Added(object) => (Change::Created, object),
+            WatchEvent::Modified(object) => (Change::Updated, object),
+            WatchEvent::Deleted(object) => (Change::Deleted, object),
+            WatchEvent::Bookmark(mark) => {
+                self.from = mark.metadata.resource_version;
+                return Some(());
+            }
+            WatchEvent::Error(_) => return None,
+        };
+        self.from = object.resource_version()?;
+        self.versions.extend(version(self.collection, change, &object));
+        Some(())
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "when it was seen, for a person who reads it")]
+fn version(collection: &str, change: Change, object: &DynamicObject) -> Option<Version> {
+    let mut object = object.clone();
+    object.managed_fields_mut().clear();
+    Some(Version {
+        revision: object.resource_version()?.parse().ok()?,
+        at: Timestamp::now(),
+        change,
+        collection: collection.to_owned(),
+        by: None,
+        object: serde_json::to_value(&object).ok()?,
+    })
+}
