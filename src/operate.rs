@@ -1,5 +1,7 @@
 //! One controller instance, from its registration to its hand-over.
 
+mod contexts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +9,8 @@ use anyhow::Context as _;
 use duckworker_client::cache::{self, Filled};
 use duckworker_client::instance::{Expiry, Heartbeat, Office};
 use duckworker_client::{
-    Activator, Children, Connection, Instance, InstanceSettings, Role, TenantSecrets,
-    TransitionObserver, WorkerLifecycle, WorkerProtocol, WorkerStore,
+    Activator, Children, ClaimCache, Connection, Instance, InstanceSettings, PoolCache, Role,
+    TenantSecrets, TransitionObserver, WorkerLifecycle, WorkerProtocol, WorkerStore,
 };
 use duckworker_flight::Flight;
 use futures::{Stream, StreamExt};
@@ -19,10 +21,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::controllers::requeue::Requeue;
+use crate::controllers::claim;
+use crate::controllers::pool::{self, Links};
 use crate::controllers::watches::{self, Scope};
 use crate::controllers::worker;
-use crate::controllers::worker::context::{Caches, Context};
+use crate::controllers::worker::context::Caches;
 use crate::janitor::{self, Elector, Leadership};
 use crate::observe::Observer;
 use crate::observe::events::Events;
@@ -59,6 +62,7 @@ struct Parts {
     observer: Observer,
     leases: Store<Lease>,
     leases_filled: Filled,
+    leadership: Leadership,
     marks: watch::Receiver<()>,
     /// The caches of the scopes that are filled.
     caches: watch::Sender<Vec<Caches>>,
@@ -94,7 +98,8 @@ pub async fn operate(
     let _guard = inner.clone().drop_guard();
     let mut tasks = JoinSet::new();
     tasks.spawn(named("heartbeat", heartbeat.run()));
-    let parts = Arc::new(prepare(settings, ground, instance, &inner, &mut tasks));
+    let (parts, elector) = prepare(settings, ground, instance, &inner, &mut tasks);
+    let parts = Arc::new(parts);
     for scope in Vec::<Scope>::from(&parts.settings.scope) {
         let ready = parts.ground.readiness.part("caches");
         tasks.spawn(named("controller", run_scope(Arc::clone(&parts), scope, ready)));
@@ -102,7 +107,7 @@ pub async fn operate(
     registered.ready();
     tasks.spawn(named("scope check", until(inner.clone(), check_scopes(Arc::clone(&parts)))));
     tasks.spawn(named("expiry", until(inner.clone(), expire(Arc::clone(&parts)))));
-    tasks.spawn(named("janitor", clean(Arc::clone(&parts))));
+    tasks.spawn(named("janitor", clean(Arc::clone(&parts), elector)));
     tasks.spawn(named("own workers", until(inner.clone(), look_after(&parts))));
 
     tokio::select! {
@@ -148,7 +153,7 @@ fn prepare(
     instance: Arc<Instance>,
     stop: &CancellationToken,
     tasks: &mut JoinSet<&'static str>,
-) -> Parts {
+) -> (Parts, Option<Elector>) {
     let (events, writer) = Events::new(ground.connection.client.clone(), instance.owner().as_str());
     tasks.spawn(named("events", writer.run(stop.clone())));
     let (mark, marks) = watch::channel(());
@@ -165,6 +170,7 @@ fn prepare(
     let store = WorkerStore::new(ground.connection.clone());
     let lifecycle = WorkerLifecycle::new(store, Arc::clone(&instance)).observed_by(counter);
     let observer = Observer::new(Arc::clone(&ground.metrics), events);
+    let (elector, leadership) = elect(&settings, &ground, &instance);
     let caches = watch::Sender::default();
     let spoken = || {
         let flight = Flight::new(ground.connection.clone());
@@ -175,7 +181,8 @@ fn prepare(
         TenantSecrets::watch(ground.connection.clone(), settings.scope.namespaces());
     tasks.spawn(named("tenant watch", until(stop.clone(), watches)));
     let activator = Activator::new(lifecycle.clone(), Arc::new(secrets), protocol);
-    Parts {
+    let parts = Parts {
+        leadership,
         settings,
         ground,
         instance,
@@ -188,7 +195,27 @@ fn prepare(
         caches,
         stop: stop.clone(),
         leave: stop.child_token(),
+    };
+    (parts, elector)
+}
+
+/// Who of several instances leads: runs the janitor and looks after pools.
+fn elect(
+    settings: &Settings,
+    ground: &Ground,
+    instance: &Instance,
+) -> (Option<Elector>, Leadership) {
+    if settings.janitor.election == Election::Off {
+        return (None, Leadership::always());
     }
+    let (elector, leadership) = Elector::new(
+        ground.connection.clone(),
+        &settings.lease_namespace,
+        instance.owner().clone(),
+        settings.lease,
+        ground.metrics.janitor.clone(),
+    );
+    (Some(elector), leadership)
 }
 
 /// A renewal concerns nobody; a mark, a newcomer or a departure does.
@@ -217,9 +244,11 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
         return;
     }
     let (filled, caches) = oneshot::channel();
+    let (for_pools, caches_for_pools) = oneshot::channel();
     let make_context = |caches: Caches| {
         // Who waits for them waits below, unless this scope has ended.
         let _ = filled.send(caches.clone());
+        let _ = for_pools.send(caches.clone());
         Arc::new(parts.context(caches))
     };
     let announce = async {
@@ -234,8 +263,30 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
     };
     let marks = watches::changes(parts.marks.clone());
     let connection = &parts.ground.connection;
+    let stop = || parts.stop.clone();
+    let (pools, pool_changes) = PoolCache::watch(connection, scope.namespace());
+    let (links, ends) = Links::new();
+    let links = Arc::new(links);
+    let followed = Arc::clone(&links);
+    let (claims, claim_changes) = ClaimCache::follow(connection, scope.namespace(), move |event| {
+        followed.claim_followed(event);
+    });
+    let mine = (pools.clone(), claims.clone(), Arc::clone(&links));
+    let workers =
+        worker::run(connection, &scope, marks, mine, ends.seated_workers, make_context, stop());
+    let look_after_claims = async {
+        if let Ok(caches) = caches_for_pools.await {
+            let bind = Arc::new(parts.claim_context(caches.clone(), &links));
+            let fill = Arc::new(parts.pool_context(&caches, &links));
+            let marks = watches::changes(parts.marks.clone());
+            tokio::join!(
+                claim::run(claims, claim_changes, ends.changed_claims, marks, bind, stop()),
+                pool::run(pools, pool_changes, links, ends.changed_pools, fill, stop()),
+            );
+        }
+    };
     tokio::select! {
-        () = worker::run(connection, &scope, marks, make_context, parts.stop.clone()) => {}
+        () = async { tokio::join!(workers, look_after_claims); } => {}
         () = announce => {}
     }
 }
@@ -258,23 +309,6 @@ impl Parts {
             metrics: self.ground.metrics.janitor.clone(),
             times: self.settings.janitor,
             concurrency: self.settings.concurrency.get(),
-        }
-    }
-
-    fn context(&self, caches: Caches) -> Context {
-        let workers = caches.workers.clone();
-        self.ground.metrics.count_workers_with(Arc::new(workers.clone()));
-        Context {
-            caches,
-            workers,
-            lifecycle: self.lifecycle.clone(),
-            children: Children::new(self.lifecycle.clone()),
-            clock: self.ground.connection.clock.clone(),
-            peers: self.peers(),
-            activator: self.activator.clone(),
-            observer: self.observer.clone(),
-            requeue: Requeue::new(self.ground.connection.dice.clone()),
-            concurrency: u16::try_from(self.settings.concurrency.get()).unwrap_or(u16::MAX),
         }
     }
 }
@@ -315,8 +349,8 @@ async fn expire(parts: Arc<Parts>) {
     janitor::instances::expire(expiry, leases, period, observer, metrics).await;
 }
 
-/// Contends for the janitor's Lease, and cleans up while we hold it.
-async fn clean(parts: Arc<Parts>) {
+/// Contends for the leader's Lease, and cleans up while we hold it.
+async fn clean(parts: Arc<Parts>, elector: Option<Elector>) {
     let stop = parts.leave.clone();
     let scopes = Vec::<Scope>::from(&parts.settings.scope).len();
     let mut filled = parts.caches.subscribe();
@@ -326,17 +360,11 @@ async fn clean(parts: Arc<Parts>) {
         _ => return,
     };
     let tools = parts.janitor_tools(caches);
-    if parts.settings.janitor.election == Election::Off {
-        return janitor::run(tools, Leadership::always(), stop).await;
+    let work = janitor::run(tools, parts.leadership.clone(), stop.clone());
+    match elector {
+        None => work.await,
+        Some(elector) => drop(tokio::join!(elector.run(stop), work)),
     }
-    let (elector, leadership) = Elector::new(
-        parts.ground.connection.clone(),
-        &parts.settings.lease_namespace,
-        parts.instance.owner().clone(),
-        parts.settings.lease,
-        parts.ground.metrics.janitor.clone(),
-    );
-    tokio::join!(elector.run(stop.clone()), janitor::run(tools, leadership, stop));
 }
 
 /// Announces that we leave, and waits until the others have adopted what we hold.

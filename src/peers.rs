@@ -32,6 +32,11 @@ impl Peers {
 
     /// Whether rendezvous hashing names us for this object, among the live controllers.
     pub fn turn(&self, uid: &Uid) -> Turn {
+        self.turn_for(uid.as_str())
+    }
+
+    /// The same for anything that has a name.
+    pub fn turn_for(&self, key: &str) -> Turn {
         let leases = self.leases.state();
         let others = leases.iter().filter(|lease| is_live_controller(lease)).filter_map(holder_of);
         // We count ourselves whether or not the watch has shown our Lease yet; unless we leave.
@@ -40,7 +45,7 @@ impl Peers {
             .filter(|owner| *owner != self.me)
             .chain((!leaving).then(|| self.me.clone()))
             .collect();
-        match rendezvous::winner(uid.as_str(), &live) {
+        match rendezvous::winner(key, &live) {
             Some(winner) if *winner == self.me => Turn::Mine,
             _ => Turn::Others,
         }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use duckworker_api::{DuckWorker, labels};
+use duckworker_api::{DuckWorker, DuckWorkerClaim, DuckWorkerPool, labels};
+use duckworker_e2e::claim::{bind, claim};
 use duckworker_e2e::install::{SYSTEM, project_root, replica};
+use duckworker_e2e::pool::{await_count, late_creation, pool, workers_of};
 use duckworker_e2e::scenario::{await_event, bring, condition, forbid_pods};
 use duckworker_e2e::worker::{dedicated, is, plain, with_annotation};
 use duckworker_e2e::{
@@ -13,6 +15,7 @@ use duckworker_e2e::{
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams};
 use kube::runtime::watcher;
 use serde_json::json;
@@ -91,6 +94,25 @@ async fn strays(ns: &TestNamespace<'_>) -> Result<()> {
     await_gone(&ns.api(), &stray).await
 }
 
+/// A pool, a claim that is bound and given up, and a worker that a sleeping leader created late.
+async fn pools(ns: &TestNamespace<'_>) -> Result<()> {
+    ns.create::<DuckWorkerPool>(pool("p", 1, 5)).await?;
+    let idle = await_count(ns, "p", "Idle", 1).await?;
+    bind(ns, claim("c", "p", "acme")).await?;
+    ns.api::<DuckWorkerClaim>().delete("c", &DeleteParams::default()).await?;
+    await_count(ns, "p", "HotIdle", 1).await?;
+    let gone: DuckWorker = ns.api().get(&idle[0].name_any()).await?;
+    ns.api::<DuckWorker>().delete(&gone.name_any(), &DeleteParams::default()).await?;
+    await_gone(&ns.api(), &gone).await?;
+    let late = late_creation(ns, &gone, &gone.name_any()).await?;
+    await_gone(&ns.api(), &late).await?;
+    let pool: DuckWorkerPool = ns.api().get("p").await?;
+    ns.api::<DuckWorkerPool>().delete("p", &DeleteParams::default()).await?;
+    await_gone(&ns.api(), &pool).await?;
+    await_list(&ns.api::<DuckWorker>(), &workers_of("p"), "gone", <[_]>::is_empty).await?;
+    Ok(())
+}
+
 /// The same trouble twice: its Event is written again.
 async fn trouble(ns: &TestNamespace<'_>) -> Result<()> {
     let told = |quota: &'static str| {
@@ -120,6 +142,7 @@ async fn the_verbs_used_are_the_verbs_granted() -> Result<()> {
             live(ns).await?;
             strays(ns).await?;
             trouble(ns).await?;
+            pools(ns).await?;
             let left = bring(ns, plain("left"), "Idle").await?;
             // One dies; another marks it and adopts.
             first.component().kill()?;
@@ -155,6 +178,7 @@ async fn the_verbs_used_are_the_verbs_granted() -> Result<()> {
     used.insert(("update".to_owned(), "duckworkers/finalizers".to_owned()));
     // When a worker that speaks Flight is activated, which takes a real DuckDB: see `real_duckdb`.
     used.insert(("get".to_owned(), "ducktenants".to_owned()));
+    used.insert(("update".to_owned(), "duckworkerpools/finalizers".to_owned()));
     let granted = granted(&cluster).await.context("the roles of config/")?;
     let unused: Vec<_> = granted.difference(&used).collect();
     let missing: Vec<_> = used.difference(&granted).collect();

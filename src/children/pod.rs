@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use duckworker_api::{DuckWorker, parse};
+use duckworker_api::pool::parse::pool_of;
+use duckworker_api::{DuckWorker, labels, parse};
 use duckworker_core::{Uid, WorkerKey};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -37,6 +38,10 @@ pub fn build(worker: &DuckWorker, secret: &Uid) -> Result<DynamicObject, BuildEr
     limit_life(&mut spec, worker.spec.drain_timeout_seconds);
     let mut pod = DynamicObject::new(&key.name, &resource());
     pod.metadata = metadata(&key, template.get("metadata").unwrap_or(&Value::Null))?;
+    if let Some(pool) = pool_of(&worker.metadata) {
+        // By it a pool's selector, budgets and network policies find the pod.
+        pod.metadata.labels.get_or_insert_default().insert(labels::POOL_NAME.to_owned(), pool.name);
+    }
     pod.data = json!({ "spec": spec });
     Ok(pod)
 }
@@ -93,7 +98,6 @@ fn member<T: DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
-    use duckworker_api::labels;
     use serde_json::json;
 
     use super::*;

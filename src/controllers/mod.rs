@@ -1,6 +1,8 @@
 //! The controllers: what is watched, and who is asked what to do about it.
 
+pub mod claim;
 pub mod nodes;
+pub mod pool;
 pub mod requeue;
 pub mod watches;
 pub mod worker;

@@ -27,6 +27,14 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// The namespace; none for all.
+    pub const fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Cluster => None,
+            Self::Namespace(name) => Some(name.as_str()),
+        }
+    }
+
     /// The API of a kind in this scope.
     pub fn api<K>(&self, client: &Client) -> Api<K>
     where
@@ -74,8 +82,8 @@ impl Backoff for Undelayed {
 
 /// Follows what concerns more than a worker's own reconcile.
 pub trait WorkerFollower: Send + 'static {
-    /// A worker is gone.
-    fn gone(&self, worker: &DuckWorker);
+    /// The watch told this, and the cache has it.
+    fn follow(&self, event: &watcher::Event<DuckWorker>);
 }
 
 /// Workers.
@@ -84,11 +92,7 @@ pub fn workers<F: WorkerFollower>(
     scope: &Scope,
     follower: F,
 ) -> (WorkerCache, impl Stream<Item = Touched<DuckWorker>> + Send + use<F>) {
-    let namespace = match scope {
-        Scope::Cluster => None,
-        Scope::Namespace(name) => Some(name.as_str()),
-    };
-    WorkerCache::watch(connection, namespace, move |worker| follower.gone(worker))
+    WorkerCache::follow(connection, scope.namespace(), move |event| follower.follow(event))
 }
 
 /// What a watch tells, once its cache holds it, beside the objects that changed.

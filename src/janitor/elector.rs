@@ -15,6 +15,7 @@ use duckworker_api::labels::COMPONENT;
 use duckworker_client::Connection;
 use duckworker_client::answer::{self, Answer};
 use duckworker_core::Owner;
+use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
@@ -39,6 +40,26 @@ impl Leadership {
     /// Always: there is no election.
     pub const fn always() -> Self {
         Self { until: None }
+    }
+
+    /// Yields whenever this instance comes to lead.
+    pub fn gained(&self) -> impl Stream<Item = ()> + Send + use<> {
+        let gained = self.until.clone().map(|until| {
+            stream::unfold((until, false), async |(mut until, mut led)| {
+                loop {
+                    let leads = until.borrow_and_update().is_some();
+                    if leads && !std::mem::replace(&mut led, leads) {
+                        return Some(((), (until, led)));
+                    }
+                    led = leads;
+                    until.changed().await.ok()?;
+                }
+            })
+        });
+        match gained {
+            Some(gained) => gained.left_stream(),
+            None => stream::once(std::future::ready(())).right_stream(),
+        }
     }
 
     /// Whether it leads at this moment.

@@ -11,6 +11,7 @@
 //! | [`elector`] | who of several instances is the janitor |
 //! | [`round`] | what the steps share: tools, a look at all workers, the way to act on many things |
 //! | [`workers`] | the steps `orphans` and `stuck` |
+//! | [`parked`] | the step `parked` |
 //! | [`strays`] | the steps `pods` and `secrets` |
 //! | [`instances`] | the step `leases`, and the expiry of instances, which every instance does |
 //!
@@ -18,6 +19,7 @@
 
 pub mod elector;
 pub mod instances;
+pub mod parked;
 pub mod round;
 pub mod strays;
 pub mod workers;
@@ -40,6 +42,8 @@ pub enum Step {
     Orphans,
     /// Ends workers that stand too long in a state that should pass.
     Stuck,
+    /// Ends parked workers that wait for too long, or are too many.
+    Parked,
     /// Stops pods whose worker is finished or gone.
     Pods,
     /// Deletes secrets whose worker is finished or gone.
@@ -72,6 +76,7 @@ async fn tick(tools: &Tools, leadership: &Leadership, memory: &mut Memory) {
         let work: Pin<Box<dyn Future<Output = ()> + Send + '_>> = match step {
             Step::Orphans => Box::pin(round.orphans()),
             Step::Stuck => Box::pin(round.stuck()),
+            Step::Parked => Box::pin(round.parked()),
             Step::Pods => Box::pin(round.pods()),
             Step::Secrets => Box::pin(round.secrets()),
             Step::Leases => Box::pin(round.leases()),

@@ -61,6 +61,10 @@ pub enum EventReason {
     DrainStuck,
     /// The worker's node does not answer; its pod is not touched until the node is gone.
     NodeUnreachable,
+    /// Workers of the pool do not start; the next is tried after a pause.
+    WorkersFail,
+    /// A change of the pool's template stands still for too long.
+    RolloutFailed,
     /// A control-plane instance has not renewed its Lease and counts as dead.
     InstanceExpired,
 }
@@ -84,8 +88,8 @@ impl EventReason {
             Self::SecretLost | Self::WorkerDrained => "Drain",
             Self::InstanceExpired => "Expire",
             Self::WorkerUnreadable | Self::StatusTooLarge | Self::NameConflict => "LeaveAlone",
-            Self::PodRefused | Self::PodBlocked => "Spawn",
-            Self::DrainStuck | Self::NodeUnreachable => "Wait",
+            Self::PodRefused | Self::PodBlocked | Self::WorkersFail => "Spawn",
+            Self::DrainStuck | Self::NodeUnreachable | Self::RolloutFailed => "Wait",
         }
     }
 }

@@ -9,6 +9,20 @@ pub const WORKER_NAME: &str = "duckworker.dev/worker";
 /// On pods and secrets: the uid of their worker.
 pub const WORKER_UID: &str = "duckworker.dev/worker-uid";
 
+/// On workers of a pool and on their pods: the name of the pool.
+pub const POOL_NAME: &str = "duckworker.dev/pool";
+/// On workers of a pool: the fingerprint of the template that they were made of.
+pub const TEMPLATE: &str = "duckworker.dev/template";
+
+/// On connection secrets: the name of their claim.
+pub const CLAIM_NAME: &str = "duckworker.dev/claim";
+/// What a claim's connection secret is called: its name and this.
+pub const CONNECTION_SUFFIX: &str = "-conn";
+/// The key of a connection secret that holds the name that the certificate bears.
+pub const SERVER_NAME_KEY: &str = "server-name";
+/// The key of a connection secret that holds host and port.
+pub const ENDPOINT_KEY: &str = "endpoint";
+
 /// On Leases: what they are. Those of instances say [`CONTROL_PLANE`].
 pub const COMPONENT: &str = "duckworker.dev/component";
 /// The component of an instance's Lease.

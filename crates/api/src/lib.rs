@@ -5,6 +5,8 @@
 //! |---|---|
 //! | [`worker`] | the `DuckWorker` kind, its wire types |
 //! | [`tenant`] | the `DuckTenant` kind, its wire types |
+//! | [`pool`] | the `DuckWorkerPool` kind: wire types, and their border |
+//! | [`claim`] | the `DuckWorkerClaim` kind: wire types, and their border |
 //! | [`parse`] | wire → core: refuses what this version cannot understand |
 //! | [`wire`] | core → wire: keeps what this version does not know |
 //! | [`cel`] | the rules that the API server enforces on an object, a worker's made from the table |
@@ -17,12 +19,14 @@
 //! | [`labels`] | every label, annotation, variable and finalizer of ours |
 
 pub mod cel;
+pub mod claim;
 pub mod crd;
 pub mod generated;
 pub mod labels;
 pub mod owned;
 pub mod parse;
 pub mod policies;
+pub mod pool;
 pub mod samples;
 mod states_doc;
 pub mod template;
@@ -30,7 +34,9 @@ pub mod tenant;
 pub mod wire;
 pub mod worker;
 
+pub use claim::{DuckWorkerClaim, DuckWorkerClaimSpec, DuckWorkerClaimStatus};
 pub use parse::Unreadable;
+pub use pool::{DuckWorkerPool, DuckWorkerPoolSpec, DuckWorkerPoolStatus};
 pub use template::PodTemplate;
 pub use tenant::{DuckTenant, DuckTenantSpec, DuckTenantStatus};
 pub use worker::{DuckWorker, DuckWorkerSpec, DuckWorkerStatus};

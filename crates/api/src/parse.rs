@@ -13,6 +13,7 @@ use duckworker_core::worker::{
 use duckworker_core::{Worker, WorkerKey, WorkerState, WorkerStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition as WireCondition;
 
+use crate::pool::parse::pool_of;
 use crate::worker::{
     self as wire, ClaimReference, Connection, DuckWorker, DuckWorkerSpec, DuckWorkerStatus,
     HealthCheck, PodReference, TransitionEntry,
@@ -51,6 +52,7 @@ pub fn worker(object: &DuckWorker) -> Result<Worker, Unreadable> {
         key: key(object)?,
         generation: meta.generation.unwrap_or_default(),
         deletion: meta.deletion_timestamp.as_ref().map(|t| t.0),
+        pool: pool_of(meta),
         spec: terms(&object.spec)?,
         status: object.status.as_ref().map_or_else(|| Ok(WorkerStatus::pending()), status)?,
     })
@@ -164,7 +166,7 @@ pub(crate) fn transition(wire: &TransitionEntry) -> Result<TransitionRecord, Unr
     })
 }
 
-fn condition(wire: &WireCondition) -> Result<Condition, Unreadable> {
+pub(crate) fn condition(wire: &WireCondition) -> Result<Condition, Unreadable> {
     let status: ConditionStatus =
         wire.status.parse().map_err(|_| Unreadable::Condition(wire.status.clone()))?;
     Ok(Condition {

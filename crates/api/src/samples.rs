@@ -3,6 +3,8 @@
 use kube::ResourceExt;
 use serde_json::json;
 
+use crate::claim::{DuckWorkerClaim, DuckWorkerClaimSpec};
+use crate::pool::{DuckWorkerPool, DuckWorkerPoolSpec, WorkerTemplate};
 use crate::template::PodTemplate;
 use crate::tenant::{DuckTenant, DuckTenantSpec, HotIdleOverrides, SecretReference};
 use crate::worker::{DuckWorker, DuckWorkerSpec, Protocol};
@@ -45,6 +47,30 @@ pub fn plain_worker() -> DuckWorker {
     spec.connection.protocol = Protocol::None;
     spec.drain_timeout_seconds = 60;
     sample("sample-plain", spec)
+}
+
+/// A pool that keeps two workers warm.
+pub fn pool() -> DuckWorkerPool {
+    let template = json!({ "spec": { "template": template() } });
+    let mut spec = DuckWorkerPoolSpec::new(WorkerTemplate::new(template));
+    spec.replicas = 2;
+    spec.max_workers = 10;
+    let mut pool = DuckWorkerPool::new("sample", spec);
+    pool.labels_mut().insert("app.kubernetes.io/part-of".to_owned(), "duckworker".to_owned());
+    pool
+}
+
+/// A claim for a worker of the pool `sample`.
+pub fn claim() -> DuckWorkerClaim {
+    let spec = DuckWorkerClaimSpec {
+        pool_name: "sample".to_owned(),
+        tenant: "acme".to_owned(),
+        timeout_seconds: Some(300),
+        ..DuckWorkerClaimSpec::default()
+    };
+    let mut claim = DuckWorkerClaim::new("sample", spec);
+    claim.labels_mut().insert("app.kubernetes.io/part-of".to_owned(), "duckworker".to_owned());
+    claim
 }
 
 fn sample(name: &str, spec: DuckWorkerSpec) -> DuckWorker {

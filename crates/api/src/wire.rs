@@ -78,7 +78,7 @@ fn transition_of(new: &TransitionRecord, stored: Option<&DuckWorkerStatus>) -> T
     })
 }
 
-fn condition_of(new: &Condition) -> WireCondition {
+pub(crate) fn condition_of(new: &Condition) -> WireCondition {
     WireCondition {
         type_: new.kind.clone(),
         status: new.status.to_string(),

@@ -6,20 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
-use duckworker_api::DuckWorker;
+use duckworker_api::{DuckWorker, DuckWorkerClaim, DuckWorkerPool};
 use duckworker_core::WorkerState;
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, Stream, StreamExt};
-use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::core::{DeserializeGuard, NamespaceResourceScope, ObjectMeta};
 use kube::runtime::reflector::{self, Lookup, ObjectRef, Store};
 use kube::runtime::watcher::ExponentialBackoff;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use crate::claims::ClaimSnapshot;
 use crate::connection::Connection;
 use crate::dice::Dice;
+use crate::pools::PoolSnapshot;
 use crate::store::Stored;
 use crate::token::WorkerSnapshot;
 
@@ -46,17 +48,32 @@ impl WorkerCache {
     where
         G: FnMut(&DuckWorker) + Send + 'static,
     {
-        let api: Api<DeserializeGuard<DuckWorker>> = match namespace {
-            Some(namespace) => Api::namespaced(connection.client.clone(), namespace),
-            None => Api::all(connection.client.clone()),
-        };
+        Self::follow(connection, namespace, move |event| {
+            if let watcher::Event::Delete(worker) = event {
+                gone(worker);
+            }
+        })
+    }
+
+    /// The same, with somebody who is told of each event of the watch, after it is in the cache.
+    pub fn follow<F>(
+        connection: &Connection,
+        namespace: Option<&str>,
+        mut follow: F,
+    ) -> (Self, impl Stream<Item = watcher::Result<DuckWorker>> + Send + use<F>)
+    where
+        F: FnMut(&watcher::Event<DuckWorker>) + Send + 'static,
+    {
+        let api: Api<DeserializeGuard<DuckWorker>> = scoped(&connection.client, namespace);
         let (store, writer) = reflector::store();
         let (filled, is_filled) = watch::channel(false);
         let events = guarded_watch(api, watcher::Config::default(), &connection.dice).modify(trim);
-        let events = reflector::reflector(writer, events).inspect(move |event| match event {
-            Ok(watcher::Event::Delete(worker)) => gone(worker),
-            Ok(watcher::Event::InitDone) => drop(filled.send_replace(true)),
-            _ => {}
+        let events = reflector::reflector(writer, events).inspect(move |event| {
+            let Ok(event) = event else { return };
+            follow(event);
+            if let watcher::Event::InitDone = event {
+                filled.send_replace(true);
+            }
         });
         (Self { store, is_filled }, events.touched_objects())
     }
@@ -100,6 +117,117 @@ impl WorkerCache {
     /// The raw store, to read from.
     pub const fn store(&self) -> &Store<DuckWorker> {
         &self.store
+    }
+}
+
+/// Reads pools from a watch cache, which comes only together with the watch that fills it.
+#[derive(Clone)]
+pub struct PoolCache {
+    store: Store<DuckWorkerPool>,
+    is_filled: watch::Receiver<bool>,
+}
+
+impl PoolCache {
+    /// A cache of the pools in a namespace (or in all), and the stream that keeps it filled while
+    /// it is polled. The stream yields each pool that was touched.
+    pub fn watch(
+        connection: &Connection,
+        namespace: Option<&str>,
+    ) -> (Self, impl Stream<Item = watcher::Result<DuckWorkerPool>> + Send + use<>) {
+        let (store, writer) = reflector::store();
+        let api = scoped(&connection.client, namespace);
+        let events = guarded_watch(api, watcher::Config::default(), &connection.dice).modify(
+            |pool: &mut DuckWorkerPool| {
+                pool.managed_fields_mut().clear();
+            },
+        );
+        let (filled, is_filled) = watch::channel(false);
+        let events = reflector::reflector(writer, events).inspect(move |event| {
+            if let Ok(watcher::Event::InitDone) = event {
+                filled.send_replace(true);
+            }
+        });
+        (Self { store, is_filled }, events.touched_objects())
+    }
+
+    /// Waits until the cache holds what the API server has. False: its watch ended before.
+    pub async fn wait_until_filled(&self) -> bool {
+        self.is_filled.clone().wait_for(|filled| *filled).await.is_ok()
+    }
+
+    /// The pool as last seen; `None` when it is not there or is a newer version's.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<PoolSnapshot> {
+        let object = self.store.get(&ObjectRef::new(name).within(namespace))?;
+        PoolSnapshot::parse(object).ok()
+    }
+
+    /// The raw store, to read from.
+    pub const fn store(&self) -> &Store<DuckWorkerPool> {
+        &self.store
+    }
+}
+
+/// Reads claims from a watch cache, which comes only together with the watch that fills it.
+#[derive(Clone)]
+pub struct ClaimCache {
+    store: Store<DuckWorkerClaim>,
+    is_filled: watch::Receiver<bool>,
+}
+
+impl ClaimCache {
+    /// A cache of the claims in a namespace (or in all), and the stream that keeps it filled while
+    /// it is polled. The stream yields each claim that was touched; `follow` is told of each event
+    /// of the watch, after it is in the cache.
+    pub fn follow<F>(
+        connection: &Connection,
+        namespace: Option<&str>,
+        mut follow: F,
+    ) -> (Self, impl Stream<Item = watcher::Result<DuckWorkerClaim>> + Send + use<F>)
+    where
+        F: FnMut(&watcher::Event<DuckWorkerClaim>) + Send + 'static,
+    {
+        let (store, writer) = reflector::store();
+        let api = scoped(&connection.client, namespace);
+        let events = guarded_watch(api, watcher::Config::default(), &connection.dice);
+        let events = events.modify(|claim: &mut DuckWorkerClaim| {
+            claim.managed_fields_mut().clear();
+            claim.annotations_mut().clear();
+        });
+        let (filled, is_filled) = watch::channel(false);
+        let events = reflector::reflector(writer, events).inspect(move |event| {
+            let Ok(event) = event else { return };
+            follow(event);
+            if let watcher::Event::InitDone = event {
+                filled.send_replace(true);
+            }
+        });
+        (Self { store, is_filled }, events.touched_objects())
+    }
+
+    /// Waits until the cache holds what the API server has. False: its watch ended before.
+    pub async fn wait_until_filled(&self) -> bool {
+        self.is_filled.clone().wait_for(|filled| *filled).await.is_ok()
+    }
+
+    /// The claim as last seen; `None` when it is not there or is a newer version's.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<ClaimSnapshot> {
+        let object = self.store.get(&ObjectRef::new(name).within(namespace))?;
+        ClaimSnapshot::parse(object).ok()
+    }
+
+    /// The raw store, to read from.
+    pub const fn store(&self) -> &Store<DuckWorkerClaim> {
+        &self.store
+    }
+}
+
+fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<DeserializeGuard<K>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
     }
 }
 

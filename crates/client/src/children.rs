@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod finalizer;
 
+pub(crate) use create::failed;
 pub use delete::{Grace, PodStanding};
 pub use finalizer::Finalized;
 

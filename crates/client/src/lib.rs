@@ -24,6 +24,8 @@
 //! | [`drain`] | draining a worker to its end |
 //! | [`children`] | pods and secrets: created for a lease, deleted with a permit |
 //! | [`instance`] | who we are: identity, Lease, renewal, the standing of others |
+//! | [`claims`] | claims: their status, and their connection secrets |
+//! | [`pools`] | pools: their status, their workers, and the seats that let those start |
 //! | [`cache`] | watches that one bad object cannot blind |
 
 pub mod activation;
@@ -32,6 +34,7 @@ pub mod attempt;
 pub mod book;
 pub mod cache;
 pub mod children;
+pub mod claims;
 pub mod clock;
 pub mod connection;
 pub mod control_plane;
@@ -43,6 +46,7 @@ pub mod health;
 pub mod instance;
 pub mod lifecycle;
 pub mod outcome;
+pub mod pools;
 pub mod protocol;
 pub mod refresh;
 pub mod store;
@@ -50,8 +54,9 @@ pub mod tenants;
 pub mod token;
 
 pub use activation::{ActivationError, Activator};
-pub use cache::WorkerCache;
+pub use cache::{ClaimCache, PoolCache, WorkerCache};
 pub use children::Children;
+pub use claims::{ClaimSnapshot, ClaimStore};
 pub use clock::ServerClock;
 pub use connection::Connection;
 pub use control_plane::{
@@ -66,6 +71,7 @@ pub use health::{HealthFollower, HealthLoop, HealthSettings};
 pub use instance::{Instance, InstanceSettings, Role};
 pub use lifecycle::WorkerLifecycle;
 pub use outcome::{Origin, Outcome, TransitionObserver, TransitionSeen};
+pub use pools::{PoolSnapshot, PoolStore, Seat};
 pub use protocol::{NotActivated, Silent, WorkerProtocol};
 pub use refresh::{RefreshSettings, Refresher};
 pub use store::WorkerStore;

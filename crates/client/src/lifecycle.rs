@@ -22,6 +22,7 @@ use crate::book::{Book, Slot};
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::outcome::{Origin, Outcome, TransitionObserver, TransitionSeen};
+use crate::pools::Seat;
 use crate::store::{CALL_DEADLINE, Stored, WorkerStore};
 use crate::token::{DeletePermit, WorkerLease, WorkerSnapshot};
 
@@ -43,6 +44,18 @@ enum Claimed<'a> {
     Lease(&'a LeaseFence),
     Snapshot(&'a SnapshotFence),
     Instance,
+    Seated(&'a Seat),
+}
+
+impl Claimed<'_> {
+    /// Whether there is room. A pool's worker is started only with its seat.
+    fn room(&self, worker: &Worker, transition: TransitionName) -> Room {
+        let seated = match self {
+            Claimed::Seated(seat) => *seat.worker() == worker.key.uid,
+            _ => worker.pool.is_none(),
+        };
+        if seated || transition != TransitionName::AdoptNew { Room::Free } else { Room::Full }
+    }
 }
 
 /// One try.
@@ -60,7 +73,7 @@ impl Ask<'_> {
             (Claimed::Lease(fence), _) => Some(fence.epoch),
             (Claimed::Snapshot(seen), _) => Some(seen.epoch),
             (Claimed::Instance, Transition::TakeOver { expected, .. }) => Some(*expected),
-            (Claimed::Instance, _) => None,
+            (Claimed::Instance | Claimed::Seated(_), _) => None,
         }
     }
 }
@@ -299,10 +312,11 @@ impl WorkerLifecycle {
         let right = match ask.right {
             Claimed::Lease(fence) => Right::Lease(fence),
             Claimed::Snapshot(seen) => Right::Snapshot { seen, by: me },
-            Claimed::Instance => Right::Instance(me),
+            Claimed::Instance | Claimed::Seated(_) => Right::Instance(me),
         };
         let now = self.store.connection().clock.now();
-        let mut facts = Facts { owner: OwnerStanding::Live, room: Room::Free, now };
+        let room = ask.right.room(worker, ask.transition.name());
+        let mut facts = Facts { owner: OwnerStanding::Live, room, now };
         let without = decide(worker, &right, ask.transition, &facts);
         // The owner's standing costs a read: ask for it only where it would change the decision.
         if without == Err(Miss::OwnerAlive)

@@ -59,6 +59,8 @@ pub enum Origin {
     Adoption,
     /// A step of the janitor.
     Janitor,
+    /// A pool that shrinks or changes its template.
+    Pool,
     /// The shutdown of an instance.
     Shutdown,
     /// A program that uses the library.

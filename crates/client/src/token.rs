@@ -71,6 +71,11 @@ impl WorkerSnapshot {
         &self.stored.worker.key
     }
 
+    /// Its `resourceVersion` as seen.
+    pub fn version(&self) -> &str {
+        self.stored.version.as_str()
+    }
+
     /// Its state as seen.
     pub fn state(&self) -> WorkerState {
         self.stored.worker.status.state

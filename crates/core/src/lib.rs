@@ -5,6 +5,8 @@
 //! | [`names`] | checked names: owner, epoch, tenant, uid |
 //! | [`state`] | the ten states of a worker |
 //! | [`worker`] | a worker as the API server stores it, parsed |
+//! | [`claim`] | a tenant's claim for a worker, parsed |
+//! | [`pool`] | a pool of warm workers, its seats, and what is seen of its workers |
 //! | [`table`] | **the** table: one row per transition |
 //! | [`transition`] | what can be asked for, with its arguments |
 //! | [`right`] | who asks: lease, snapshot or live instance; and the facts a decision may use |
@@ -17,6 +19,7 @@
 //! Everything that decides takes the time as an argument and returns a value; everything that
 //! acts lives in other crates.
 
+pub mod claim;
 pub mod conditions;
 pub mod decide;
 pub mod edges;
@@ -25,6 +28,7 @@ pub mod names;
 pub mod plan;
 #[doc(hidden)]
 pub mod planted;
+pub mod pool;
 pub mod reason;
 pub mod rendezvous;
 pub mod right;
@@ -35,7 +39,8 @@ pub mod worker;
 
 pub use decide::decide;
 pub use miss::Miss;
-pub use names::{Epoch, Image, Owner, Tenant, Uid, WriteId};
+pub use names::{Epoch, Fingerprint, Image, Owner, Tenant, Uid, WriteId};
+pub use pool::{Ordinal, Pool, PoolKey, PoolRef};
 pub use reason::Reason;
 pub use right::{Facts, LeaseFence, OwnerStanding, Right, Room, SnapshotFence};
 pub use state::{Terminal, WorkerState};

@@ -99,6 +99,36 @@ impl WriteId {
     }
 }
 
+/// What a longer content is told by: FNV-1a of it, in 64 bits. Stable across versions and machines;
+/// no protection against somebody who wants two contents to have the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Of this content.
+    pub fn of(content: &[u8]) -> Self {
+        let hash = content.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        Self(format!("{hash:016x}"))
+    }
+
+    /// One that was written down. Any text will do: it is only ever compared.
+    pub fn written(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its last half: enough for names.
+    pub fn short(&self) -> &str {
+        self.0.get(8..).unwrap_or(&self.0)
+    }
+}
+
 /// RFC 1123 label.
 pub fn is_dns_label(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();

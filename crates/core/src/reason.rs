@@ -52,8 +52,12 @@ pub enum Reason {
     NodeCordoned,
     /// Its node is gone or out of service.
     NodeLost,
+    /// Its claim is gone, and its pool uses no worker twice.
+    Released,
     /// Nobody of its tenant came back in time.
     HotIdleExpired,
+    /// Its pool is full, and another tenant's claim needs its place.
+    Displaced,
     /// Its template or image is out of date.
     OutOfDate,
     /// The pool shrinks.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::conditions::Condition;
 use crate::names::{Epoch, Image, Owner, Tenant, Uid, WriteId};
 use crate::plan::health::HealthTerms;
+use crate::pool::PoolRef;
 use crate::state::WorkerState;
 use crate::table::TransitionName;
 
@@ -46,6 +47,8 @@ pub struct Worker {
     pub generation: i64,
     /// When it was told to go, if it was.
     pub deletion: Option<Timestamp>,
+    /// The pool that it belongs to, if it belongs to one.
+    pub pool: Option<PoolRef>,
     /// The parts of its spec that decisions read.
     pub spec: WorkerTerms,
     /// Its status.

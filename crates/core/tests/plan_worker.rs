@@ -16,7 +16,8 @@ use common::{STANDINGS, at, tenant, worker};
 use duckworker_core::names::Uid;
 use duckworker_core::plan::observed::{PodPhase, PodSeen, PodStop, Readiness, Trouble, Whose};
 use duckworker_core::plan::worker::{
-    Finalizer, Health, Holder, NodeStanding, SecretStanding, Step, Turn, View, next,
+    ClaimStanding, Finalizer, Health, Holder, NodeStanding, SeatStanding, SecretStanding, Step,
+    Turn, View, next,
 };
 use duckworker_core::{Reason, Worker, WorkerState as S};
 
@@ -51,6 +52,8 @@ fn view<'a>(worker: &'a Worker, pod: Option<&'a PodSeen>) -> View<'a> {
         finalizer: Finalizer::On,
         holder: Holder::Me,
         turn: Turn::Mine,
+        seat: SeatStanding::NotNeeded,
+        claim: ClaimStanding::None,
         pod,
         node: NodeStanding::Open,
         secret: SecretStanding::There,
@@ -67,6 +70,31 @@ fn deleting(mut worker: Worker) -> Worker {
 fn dedicated(mut worker: Worker) -> Worker {
     worker.spec.dedicated_to = Some(tenant("acme"));
     worker
+}
+
+#[test]
+fn a_worker_whose_claim_is_gone_is_parked_or_ended() {
+    use ClaimStanding as C;
+    let pod = running();
+    for (state, reused, for_good) in [
+        (S::Hot, Step::Release, Step::Drain(Reason::Released)),
+        (S::Reserved, Step::Rest, Step::Abandon(Reason::Released)),
+        (S::HotIdle, Step::Rest, Step::Rest),
+    ] {
+        let worker = worker(state);
+        let seen = view(&worker, Some(&pod));
+        assert_eq!(next(&View { claim: C::Wants, ..seen }), Step::Rest, "{state}");
+        assert_eq!(next(&View { claim: C::GoneAndReused, ..seen }), reused, "{state}");
+        assert_eq!(next(&View { claim: C::GoneForGood, ..seen }), for_good, "{state}");
+    }
+}
+
+#[test]
+fn a_worker_of_a_pool_waits_for_its_seat() {
+    let new = worker(S::Pending);
+    let seen = View { holder: Holder::Nobody, ..view(&new, None) };
+    assert_eq!(next(&View { seat: SeatStanding::Missing, ..seen }), Step::Rest);
+    assert_eq!(next(&View { seat: SeatStanding::Taken, ..seen }), Step::AdoptNew);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use duckworker_core::plan::janitor::Limits;
 use duckworker_core::plan::janitor::workers::{WorkerSeen, is_orphaned, is_stuck};
 use duckworker_core::plan::observed::{PodPhase, PodSeen, PodStop, Readiness, Trouble, Whose};
 use duckworker_core::plan::worker::{
-    Finalizer, Health, Holder, NodeStanding, SecretStanding, Step, Turn, View, next,
+    ClaimStanding, Finalizer, Health, Holder, NodeStanding, SeatStanding, SecretStanding, Step,
+    Turn, View, next,
 };
 use duckworker_core::{
     Facts, LeaseFence, OwnerStanding, Reason, Right, Room, SnapshotFence, Terminal, Transition,
@@ -63,6 +64,8 @@ pub fn plan(state: &mut State, process: usize, worker: usize) -> bool {
         pod: pod.as_ref(),
         node: NodeStanding::Open,
         secret: secret(state, process, worker, &seen.worker),
+        claim: ClaimStanding::None,
+        seat: SeatStanding::NotNeeded,
         health: Health::Healthy,
         now: state.now(),
     };

@@ -262,7 +262,7 @@ impl Slot {
             ttl_after_finished: None,
         };
         let status = WorkerStatus::pending();
-        let worker = Worker { key, generation: 1, deletion: None, spec, status };
+        let worker = Worker { key, pool: None, generation: 1, deletion: None, spec, status };
         let object = Some(Object { version: 1, worker, finalizer: false });
         Self { object, pod: None, secret: None, pods: 0, owners: BTreeMap::new() }
     }

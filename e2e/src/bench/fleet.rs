@@ -75,9 +75,12 @@ impl Arrivals {
             let mut workers = pin!(workers.applied_objects());
             let mut times = Times::with_capacity(count);
             while times.len() < count {
-                let worker = workers.try_next().await?.context("the watch ended")?;
-                if has_arrived(&worker) {
-                    times.entry(worker.name_any()).or_insert_with(Instant::now);
+                match workers.next().await.context("the watch ended")? {
+                    Ok(worker) if has_arrived(&worker) => {
+                        times.entry(worker.name_any()).or_insert_with(Instant::now);
+                    }
+                    // A watch that broke begins anew; who waits for us has a limit of its own.
+                    Ok(_) | Err(_) => {}
                 }
             }
             Ok(times)

@@ -46,7 +46,7 @@ pub async fn carry_out(context: &Context, sight: &mut Sight, step: Step) -> Done
         Step::Rest => Ok(Progress::Rest),
         Step::Wait(time) => Ok(Progress::Wait(time)),
         Step::AddFinalizer => add_finalizer(context, sight).await,
-        Step::AdoptNew => taken(context.lifecycle.adopt_new(&sight.snapshot).await?),
+        Step::AdoptNew => adopt_new(context, sight).await,
         Step::Adopt => adopt(context, sight).await,
         Step::ClaimDedicated(tenant) => {
             let claim = context.lifecycle.claim_idle(&sight.snapshot, tenant, None, Origin::Claim);
@@ -80,12 +80,15 @@ async fn by_lease(context: &Context, sight: &mut Sight, lease: &WorkerLease, ste
             moved(lifecycle.ready(lease, note).await?)
         }
         Step::Activate => moved(lifecycle.activate(lease).await?),
+        Step::Release => moved(lifecycle.release(lease, Origin::Claim).await?),
+        Step::Park => moved(lifecycle.park(lease, Origin::Claim).await?),
         Step::FinishActivation => finish_activation(context, sight, lease).await,
         Step::Drain(reason) => {
             #[cfg(feature = "planted")]
             planted_stop(context, sight).await;
             let origin = match reason {
                 Reason::Deleted => Origin::Finalizer,
+                Reason::Released => Origin::Claim,
                 _ => Origin::Health,
             };
             let outcome = lifecycle.drain(lease, reason, origin).await?;
@@ -200,6 +203,14 @@ async fn add_finalizer(context: &Context, sight: &mut Sight) -> Done {
             Ok(Progress::Again)
         }
         Finalized::Done(None) | Finalized::Moved => Ok(Progress::Rest),
+    }
+}
+
+async fn adopt_new(context: &Context, sight: &Sight) -> Done {
+    let (lifecycle, snapshot) = (&context.lifecycle, &sight.snapshot);
+    match context.caches.seat_of(snapshot) {
+        Some(seat) => taken(lifecycle.adopt_seated(snapshot, &seat).await?),
+        None => taken(lifecycle.adopt_new(snapshot).await?),
     }
 }
 

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use duckworker_api::DuckWorker;
 use duckworker_client::cache::{self, Filled};
-use duckworker_client::{Activator, Children, ServerClock, WorkerCache, WorkerLifecycle};
+use duckworker_client::{
+    Activator, Children, ClaimCache, ClaimStore, PoolCache, Seat, ServerClock, WorkerCache,
+    WorkerLifecycle, WorkerSnapshot,
+};
+use duckworker_core::pool::Reuse;
 use duckworker_core::{Uid, WorkerKey};
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Node, Pod, Secret};
@@ -12,6 +16,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::made::JustMade;
+use crate::controllers::pool::members::Members;
 use crate::controllers::requeue::Requeue;
 use crate::observe::Observer;
 use crate::peers::Peers;
@@ -21,6 +26,12 @@ use crate::peers::Peers;
 pub struct Caches {
     /// Workers.
     pub workers: WorkerCache,
+    /// Their pools.
+    pub pools: PoolCache,
+    /// Claims.
+    pub claims: ClaimCache,
+    /// The workers of each pool.
+    pub members: Arc<Members>,
     /// Their pods.
     pub pods: Store<Pod>,
     /// The metadata of their secrets.
@@ -44,10 +55,27 @@ impl Caches {
         }
     }
 
+    /// The proof that a worker's pool names it. An old one is as good as a new one; that there is
+    /// none may change with the next version of the pool, of which a watch tells.
+    pub fn seat_of(&self, worker: &WorkerSnapshot) -> Option<Seat> {
+        let pool = worker.worker().pool.as_ref()?;
+        self.pools.get(&worker.key().namespace, &pool.name)?.seat_of(worker)
+    }
+
+    /// Whether a worker may serve its tenant a second time. Without a pool nobody says that it may
+    /// not.
+    pub fn reuse_of(&self, worker: &WorkerSnapshot) -> Reuse {
+        let pool = worker.worker().pool.as_ref();
+        let pool = pool.and_then(|pool| self.pools.get(&worker.key().namespace, &pool.name));
+        pool.map_or(Reuse::SameTenant, |pool| pool.pool().terms.reuse)
+    }
+
     /// Waits until all have been filled once. False: a watch ended before.
     pub async fn wait_until_ready(&self) -> bool {
         let children = self.filled.clone();
-        self.workers.wait_until_filled().await && children.await
+        self.workers.wait_until_filled().await
+            && self.claims.wait_until_filled().await
+            && children.await
     }
 }
 
@@ -65,6 +93,8 @@ pub struct Context {
     pub workers: WorkerCache,
     /// The transitions.
     pub lifecycle: WorkerLifecycle,
+    /// Reads of claims.
+    pub claims: ClaimStore,
     /// Pods and secrets.
     pub children: Children,
     /// The API server's time.

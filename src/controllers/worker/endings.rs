@@ -68,6 +68,8 @@ const fn sentence(reason: Reason) -> Option<&'static str> {
         Reason::NodeCordoned
         | Reason::Deleted
         | Reason::Requested
+        | Reason::Released
+        | Reason::Displaced
         | Reason::Shutdown
         | Reason::HotIdleExpired
         | Reason::OutOfDate

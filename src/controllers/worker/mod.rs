@@ -25,41 +25,55 @@ pub mod unwritten;
 use std::sync::{Arc, OnceLock};
 
 use duckworker_api::DuckWorker;
-use duckworker_client::Connection;
+use duckworker_client::{ClaimCache, Connection, PoolCache};
 use duckworker_core::Uid;
 use futures::{Stream, StreamExt, stream};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::Event;
 use kube::runtime::{Controller, controller};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::context::{Caches, Context};
 use self::made::JustMade;
 use super::nodes;
+use super::pool::{Links, told};
 use super::watches::{self, Scope, Told, WorkerFollower};
 
-/// Tells the context which workers are gone.
-struct Follower(Arc<OnceLock<Arc<Context>>>);
+/// Tells the context which workers are gone, and the pools what became of theirs.
+struct Follower {
+    context: Arc<OnceLock<Arc<Context>>>,
+    links: Arc<Links>,
+}
 
 impl WorkerFollower for Follower {
-    fn gone(&self, worker: &DuckWorker) {
-        if let Some(context) = self.0.get() {
+    fn follow(&self, event: &Event<DuckWorker>) {
+        if let Event::Delete(worker) = event
+            && let Some(context) = self.context.get()
+        {
             context.forget(worker);
         }
+        self.links.worker_followed(event);
     }
 }
 
 /// Runs the controller of one scope until it is told to stop; what is under way is finished.
 ///
-/// `marks` yields whenever the Lease of an instance changed in more than its time of renewal.
+/// `marks` yields whenever the Lease of an instance changed in more than its time of renewal,
+/// `seated` the workers that their pool may have come to name.
 pub async fn run(
     connection: &Connection,
     scope: &Scope,
     marks: impl Stream<Item = ()> + Send + 'static,
+    (pools, claims, links): (PoolCache, ClaimCache, Arc<Links>),
+    seated: UnboundedReceiver<ObjectRef<DuckWorker>>,
     make_context: impl FnOnce(Caches) -> Arc<Context>,
     stop: CancellationToken,
 ) {
     let known = Arc::new(OnceLock::new());
-    let follower = Follower(Arc::clone(&known));
+    let members = Arc::clone(&links.members);
+    let follower = Follower { context: Arc::clone(&known), links };
     let (workers, worker_changes) = watches::workers(connection, scope, follower);
     let made = Arc::new(JustMade::default());
     let (relisted, relists) = watch::channel(());
@@ -78,7 +92,17 @@ pub async fn run(
     let (nodes, node_changes) = nodes::watch(connection);
     let on_node = pods.clone();
     let filled = context::filled(pods.clone(), secrets.clone());
-    let caches = Caches { workers: workers.clone(), pods, secrets, nodes, filled, made };
+    let caches = Caches {
+        workers: workers.clone(),
+        pools,
+        claims,
+        members,
+        pods,
+        secrets,
+        nodes,
+        filled,
+        made,
+    };
     let context = make_context(caches);
     // The watch starts below, so it finds the context there.
     let _ = known.set(Arc::clone(&context));
@@ -93,6 +117,7 @@ pub async fn run(
         .watches_stream(secret_changes, |secret| watches::worker_of(&secret))
         .watches_stream(node_changes, move |node| nodes::workers_on(&on_node, &node))
         .reconcile_on(unheld)
+        .reconcile_on(told(seated))
         .reconcile_all_on(watches::changes(relists))
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile::reconcile, reconcile::after_error, context)

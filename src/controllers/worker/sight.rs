@@ -2,10 +2,13 @@
 //! consistent reads where something seems to be gone.
 
 use duckworker_api::{labels, owned};
-use duckworker_client::{Error, Swept, WorkerLease, WorkerSnapshot};
+use duckworker_client::{ClaimSnapshot, Error, Swept, WorkerLease, WorkerSnapshot};
 use duckworker_core::plan::observed::{PodSeen, Whose};
-use duckworker_core::plan::worker::{Finalizer, Health, SecretStanding, View, secret_name};
+use duckworker_core::plan::worker::{
+    ClaimStanding, Finalizer, Health, SeatStanding, SecretStanding, View, secret_name,
+};
 use duckworker_core::planted::{Bug, planted};
+use duckworker_core::pool::Reuse;
 use duckworker_core::{Uid, Worker, WorkerState};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -27,6 +30,8 @@ pub struct Sight {
     pub secret: SecretStanding,
     /// Proof, won in this reconcile, that nothing of it is left.
     pub swept: Option<Swept>,
+    /// The claim that it names.
+    pub claim: ClaimStanding,
     /// What its health check said in this reconcile.
     pub health: Health,
     /// What is known of why it ends, besides the reason.
@@ -44,12 +49,14 @@ impl Sight {
         let lease = context.lifecycle.lease(&snapshot.key().uid).await?;
         let pod = look_for_pod(context, &snapshot).await?;
         let secret = look_for_secret(context, &snapshot, pod.as_ref()).await?;
+        let claim = look_for_claim(context, &snapshot).await?;
         let mut sight = Self {
             snapshot,
             lease,
             pod: None,
             secret,
             swept: None,
+            claim,
             health: Health::Unknown,
             why: None,
             seen_pod: None,
@@ -65,6 +72,7 @@ impl Sight {
     pub async fn renew(&mut self, context: &Context) -> Result<(), Error> {
         self.snapshot = context.lifecycle.newest(&self.snapshot).await?;
         self.lease = context.lifecycle.lease(&self.snapshot.key().uid).await?;
+        self.claim = look_for_claim(context, &self.snapshot).await?;
         Ok(())
     }
 
@@ -86,6 +94,17 @@ impl Sight {
         worker
     }
 
+    fn seat(&self, context: &Context) -> SeatStanding {
+        let is_new = self.snapshot.state() == WorkerState::Pending;
+        if !is_new || self.snapshot.worker().pool.is_none() {
+            return SeatStanding::NotNeeded;
+        }
+        match context.caches.seat_of(&self.snapshot) {
+            Some(_) => SeatStanding::Taken,
+            None => SeatStanding::Missing,
+        }
+    }
+
     /// What the plan may know.
     pub fn view(&self, context: &Context) -> View<'_> {
         let worker = self.snapshot.worker();
@@ -94,6 +113,8 @@ impl Sight {
             finalizer: if self.snapshot.has_finalizer() { Finalizer::On } else { Finalizer::Off },
             holder: context.peers.holder(&worker.status),
             turn: context.peers.turn(&worker.key.uid),
+            seat: self.seat(context),
+            claim: self.claim,
             pod: self.seen_pod.as_ref(),
             node: nodes::standing(&context.caches.nodes, self.seen_pod.as_ref()),
             secret: self.secret,
@@ -101,6 +122,29 @@ impl Sight {
             now: context.clock.now(),
         }
     }
+}
+
+/// The claim that a worker names. One that seems to be gone is asked for: the cache may lag.
+async fn look_for_claim(context: &Context, seen: &WorkerSnapshot) -> Result<ClaimStanding, Error> {
+    let worker = seen.worker();
+    let Some(named) = worker.status.claim.as_ref() else { return Ok(ClaimStanding::None) };
+    if worker.status.state.is_condemned() {
+        return Ok(ClaimStanding::Wants);
+    }
+    let namespace = &worker.key.namespace;
+    let is_it = |claim: &ClaimSnapshot| claim.claim().key.uid == named.uid;
+    let cached = context.caches.claims.get(namespace, &named.name).filter(is_it);
+    let claim = match cached {
+        Some(claim) => Some(claim),
+        None => context.claims.observe(namespace, &named.name).await?.filter(is_it),
+    };
+    if claim.is_some_and(|claim| claim.claim().wants(&worker.key.uid)) {
+        return Ok(ClaimStanding::Wants);
+    }
+    Ok(match context.caches.reuse_of(seen) {
+        Reuse::SameTenant => ClaimStanding::GoneAndReused,
+        Reuse::Never => ClaimStanding::GoneForGood,
+    })
 }
 
 /// The cache's pod, or the one that was just made. One that is recorded and seems to be gone is

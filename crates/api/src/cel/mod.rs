@@ -6,6 +6,8 @@
 //! | [`status`] | rules about changes: of the status, on `.status`; of what joins it to the spec, at the root |
 //! | [`spec`] | rules about the spec and the name, judged once, when the worker is created |
 //! | [`tenant`] | rules about a `DuckTenant` |
+//! | [`pool`] | rules about a `DuckWorkerPool` |
+//! | [`claim`] | rules about a `DuckWorkerClaim` |
 //!
 //! Every rule of a worker runs at each write of its status, and what it costs there is the number of fields
 //! that it looks up. So the checks of one kind share one rule, which looks up each field once and
@@ -13,6 +15,8 @@
 //! the spec must never refuse a write of the status of an old object: it holds its tongue once
 //! there is an old object to compare with.
 
+pub mod claim;
+pub mod pool;
 pub mod spec;
 pub mod status;
 pub mod tenant;
@@ -61,6 +65,11 @@ pub(crate) fn bind(name: &str, value: &str, expression: &str) -> String {
 /// The same for an expression that makes a text.
 pub(crate) fn bind_text(name: &str, value: &str, expression: &str) -> String {
     format!("[{value}].map({name}, {expression})[0]")
+}
+
+/// A rule that is judged at each write.
+pub(crate) fn judged(checks: &[Check]) -> Rule {
+    Rule::new(all_hold(checks)).message(Message::Expression(first_sentence(checks)))
 }
 
 /// A rule that is judged only when the object is created. The judged fields cannot change later.

@@ -45,13 +45,30 @@ pub fn name_rule() -> Rule {
 /// The rule on `.spec`.
 pub fn rule() -> Rule {
     let mut checks = vec![tenant_is_a_label()];
-    checks.extend(container_checks());
-    checks.extend(connection_checks());
+    checks.extend(template_checks(&Connection {
+        token_env: "self.connection.tokenEnv".to_owned(),
+        tls_dir: "self.connection.tlsDir".to_owned(),
+    }));
+    at_creation(&checks)
+}
+
+/// How the fields of the connection are looked up.
+pub(crate) struct Connection {
+    /// The variable of the token.
+    pub token_env: String,
+    /// The folder of the certificate.
+    pub tls_dir: String,
+}
+
+/// What must hold of a pod template.
+pub(crate) fn template_checks(connection: &Connection) -> Vec<Check> {
+    let mut checks = container_checks();
+    checks.extend(connection_checks(connection));
     checks.extend(pod_checks());
     checks.push(text_is_short());
     checks.push(lists_are_short());
     checks.push(keys_are_short());
-    at_creation(&checks)
+    checks
 }
 
 fn tenant_is_a_label() -> Check {
@@ -104,18 +121,18 @@ fn container_checks() -> Vec<Check> {
     ]
 }
 
-fn connection_checks() -> Vec<Check> {
+fn connection_checks(Connection { token_env, tls_dir }: &Connection) -> Vec<Check> {
     let duckdb = quote(DUCKDB_CONTAINER);
     vec![
         Check::new(
-            format!("!(self.connection.tokenEnv in {})", list([UID_ENV, NAME_ENV, SECRET_UID_ENV])),
+            format!("!({token_env} in {})", list([UID_ENV, NAME_ENV, SECRET_UID_ENV])),
             "spec.connection.tokenEnv is a variable that Duckworker sets itself: choose another \
              name",
         ),
         Check::new(
             format!(
                 "{POD}.containers.all(c, c.name != {duckdb} || !has(c.env) \
-                 || c.env.all(e, e.name != self.connection.tokenEnv))"
+                 || c.env.all(e, e.name != {token_env}))"
             ),
             "spec.template sets the variable of spec.connection.tokenEnv in container duckdb: \
              leave it out, Duckworker puts the worker's own token there",
@@ -123,8 +140,8 @@ fn connection_checks() -> Vec<Check> {
         Check::new(
             format!(
                 "{POD}.containers.all(c, c.name != {duckdb} || !has(c.volumeMounts) \
-                 || c.volumeMounts.all(m, m.mountPath != self.connection.tlsDir \
-                 && !m.mountPath.startsWith(self.connection.tlsDir + '/')))"
+                 || c.volumeMounts.all(m, m.mountPath != {tls_dir} \
+                 && !m.mountPath.startsWith({tls_dir} + '/')))"
             ),
             "spec.template mounts something at spec.connection.tlsDir in container duckdb: mount \
              it elsewhere, Duckworker puts the worker's certificate there",

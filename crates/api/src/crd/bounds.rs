@@ -77,6 +77,11 @@ pub(super) fn apply(template: &mut Value) -> Result<(), CrdError> {
     Ok(())
 }
 
+/// Bounds the labels and annotations of a template.
+pub(super) fn apply_to_metadata(metadata: &mut Value) {
+    bound(metadata, "metadata");
+}
+
 /// Bounds conditions, whose type is Kubernetes' own.
 pub(super) fn apply_to_conditions(conditions: &mut Value) -> Result<(), CrdError> {
     let limits = [("message", 4096), ("reason", 1024), ("type", 316)];

@@ -4,10 +4,17 @@
 //! | room | holds |
 //! |---|---|
 //! | [`tidy`] | what the API server wants spelled otherwise than schemars spells it |
+//! | [`pool`] | the CRD of `DuckWorkerPool` |
+//! | [`claim`] | the CRD of `DuckWorkerClaim` |
 //! | [`bounds`] | a limit on every list, map and text, so that rules are cheap and objects small |
 
 pub mod bounds;
+mod claim;
+mod pool;
 mod tidy;
+
+pub use self::claim::duckworkerclaim;
+pub use self::pool::duckworkerpool;
 
 use duckworker_core::WorkerState;
 use kube::CustomResourceExt;
@@ -34,7 +41,7 @@ pub enum CrdError {
 /// # Errors
 /// When the schema and the types went apart, which a test excludes.
 pub fn all() -> Result<Vec<Value>, CrdError> {
-    Ok(vec![duckworker()?, ducktenant()?])
+    Ok(vec![duckworker()?, duckworkerpool()?, duckworkerclaim()?, ducktenant()?])
 }
 
 /// The CRD of `DuckWorker`.
@@ -83,14 +90,18 @@ pub fn ducktenant() -> Result<Value, CrdError> {
 
 fn describe_spec(spec: &mut Value) -> Result<(), CrdError> {
     spec["description"] = json!("What the worker shall be. Most of it cannot be changed later.");
-    let template = at(spec, "/properties/template")?;
+    describe_template(at(spec, "/properties/template")?)?;
+    attach(spec, vec![cel::spec::rule()])
+}
+
+fn describe_template(template: &mut Value) -> Result<(), CrdError> {
     bounds::apply(template)?;
     template["description"] = json!(
         "The pod: a whole pod template. A container named `duckdb` is required; its image is the \
          worker's version. Duckworker adds the token, the certificate and what the restricted Pod \
          Security profile asks for. Cannot be changed: create another worker."
     );
-    attach(spec, vec![cel::spec::rule()])
+    Ok(())
 }
 
 fn describe_status(status: &mut Value) -> Result<(), CrdError> {

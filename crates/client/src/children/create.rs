@@ -160,7 +160,7 @@ pub(super) fn by_uid(uid: Option<String>) -> DeleteParams {
 
 /// An answer that was neither a success nor a conflict, as an error. Creations and deletions by
 /// uid are safe to try again, so doubt about them is no more than a failed call.
-pub(super) fn failed<T>(what: String, answer: Answer<T>) -> Error {
+pub(crate) fn failed<T>(what: String, answer: Answer<T>) -> Error {
     match answer {
         Answer::Refused(source) => Error::Refused { what, source },
         Answer::Throttled(pause) => Error::Throttled { what, pause },

@@ -6,17 +6,29 @@ use duckworker_core::{Epoch, Image, Tenant, Transition};
 use super::{Ask, Claimed, Won, WorkerLifecycle};
 use crate::error::Error;
 use crate::outcome::{Origin, Outcome};
+use crate::pools::Seat;
 use crate::token::{WorkerLease, WorkerSnapshot};
 
 type Taken = Result<Outcome<WorkerLease>, Error>;
 
 impl WorkerLifecycle {
-    /// Takes a new worker: Pending → Spawning at epoch 1.
+    /// Takes a new worker: Pending → Spawning at epoch 1. One of a pool misses for want of room:
+    /// it needs [`Self::adopt_seated`].
     ///
     /// # Errors
     /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
     pub async fn adopt_new(&self, seen: &WorkerSnapshot) -> Taken {
         self.take(seen, &Transition::AdoptNew, Origin::Spawn).await
+    }
+
+    /// Takes a new worker of a pool, which names it.
+    ///
+    /// # Errors
+    /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
+    pub async fn adopt_seated(&self, seen: &WorkerSnapshot, seat: &Seat) -> Taken {
+        let (key, transition, origin) = (seen.key(), &Transition::AdoptNew, Origin::Spawn);
+        let ask = Ask { key, right: Claimed::Seated(seat), transition, origin };
+        Ok(self.attempt(&ask, Some(seen.stored())).await?.and_then(Won::lease))
     }
 
     /// Takes an idle worker for a tenant, once and for all: Idle → Reserved.

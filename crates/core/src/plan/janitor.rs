@@ -8,6 +8,7 @@
 //! | file | asks about |
 //! |---|---|
 //! | [`workers`] | orphans, and those that stand too long in a state that should pass |
+//! | [`parked`] | parked workers that wait for too long, or are too many |
 //! | [`strays`] | pods and secrets whose worker is finished or gone |
 //! | [`instances`] | those that drain for too long, and Leases that nobody needs |
 //! | [`sightings`] | since when: for what bears no stamp that can be trusted |
@@ -16,6 +17,7 @@
 //! ([`super::worker`]) deletes them, and it knows the moment.
 
 pub mod instances;
+pub mod parked;
 pub mod sightings;
 pub mod strays;
 pub mod workers;

@@ -3,9 +3,11 @@
 //! point at which a process can die lies between two steps, and the next process asks the same
 //! question of the same plan.
 
+pub mod binding;
 pub mod claim;
 pub mod health;
 pub mod janitor;
 pub mod observed;
+pub mod pool;
 pub mod refresh;
 pub mod worker;

@@ -37,6 +37,31 @@ pub enum Turn {
     Others,
 }
 
+/// What is known of the claim that a worker names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimStanding {
+    /// It names none.
+    None,
+    /// The claim is there and wants it.
+    Wants,
+    /// The claim is gone, or has ended, or has another worker. Another one of the tenant may have
+    /// the worker.
+    GoneAndReused,
+    /// The same, and nobody may.
+    GoneForGood,
+}
+
+/// Whether a worker's pool names it, without which it is not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatStanding {
+    /// It belongs to no pool, or has been started.
+    NotNeeded,
+    /// Its pool names it.
+    Taken,
+    /// Its pool does not name it, or not yet.
+    Missing,
+}
+
 /// Whether our finalizer is on the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finalizer {
@@ -88,6 +113,10 @@ pub struct View<'a> {
     pub holder: Holder,
     /// Whose turn it is when nobody does.
     pub turn: Turn,
+    /// Whether its pool names it.
+    pub seat: SeatStanding,
+    /// The claim that it names.
+    pub claim: ClaimStanding,
     /// The pod of its name.
     pub pod: Option<&'a PodSeen>,
     /// The pod's node.
@@ -125,6 +154,10 @@ pub enum Step {
     Activate,
     /// Carry the activation out, then go to Hot.
     FinishActivation,
+    /// Its claim is gone: park it for its tenant.
+    Release,
+    /// The same, before it was activated again.
+    Park,
     /// Let it finish and exit.
     Drain(Reason),
     /// Start or activation failed.
@@ -171,6 +204,8 @@ fn pending(view: &View<'_>) -> Step {
     match (view.turn, view.worker.is_deleting(), view.finalizer) {
         (Turn::Others, ..) | (Turn::Mine, true, Finalizer::Off) => Step::Rest,
         (Turn::Mine, true, Finalizer::On) => removing(view),
+        // Its pool may yet name it, or delete it.
+        (Turn::Mine, false, _) if view.seat == SeatStanding::Missing => Step::Rest,
         (Turn::Mine, false, Finalizer::Off) if planted(Bug::NoFinalizer) => Step::AdoptNew,
         (Turn::Mine, false, Finalizer::Off) => Step::AddFinalizer,
         (Turn::Mine, false, Finalizer::On) => Step::AdoptNew,
@@ -327,6 +362,9 @@ fn is_recorded(view: &View<'_>, pod: &PodSeen) -> bool {
 fn serving(view: &View<'_>) -> Step {
     let worker = view.worker;
     let bound = worker.spec.dedicated_to.is_some() || worker.status.claim.is_some();
+    if let Some(step) = unclaimed(view) {
+        return step;
+    }
     match worker.status.state {
         WorkerState::Idle => match &worker.spec.dedicated_to {
             Some(tenant) => Step::ClaimDedicated(tenant.clone()),
@@ -338,6 +376,22 @@ fn serving(view: &View<'_>) -> Step {
             None => Step::Abandon(Reason::ActivationTimeout),
         },
         _ => Step::Rest,
+    }
+}
+
+/// What becomes of a worker whose claim is gone. One that is being activated goes on, if its
+/// tenant may use it again: it is parked when that is done.
+fn unclaimed(view: &View<'_>) -> Option<Step> {
+    use ClaimStanding as C;
+    let status = &view.worker.status;
+    match (status.state, view.claim) {
+        (WorkerState::Hot, C::GoneAndReused) => Some(Step::Release),
+        (WorkerState::Hot, C::GoneForGood) => Some(Step::Drain(Reason::Released)),
+        (WorkerState::Reserved, C::GoneAndReused) if status.was_hot() => Some(Step::Park),
+        (WorkerState::Reserved | WorkerState::Activating, C::GoneForGood) => {
+            Some(Step::Abandon(Reason::Released))
+        }
+        _ => None,
     }
 }
 

@@ -58,6 +58,7 @@ pub fn worker(state: WorkerState) -> Worker {
         },
         generation: 1,
         deletion: None,
+        pool: None,
         spec: WorkerTerms {
             image: Image::new("duckdb:1").unwrap(),
             dedicated_to: None,

@@ -1,0 +1,196 @@
+//! The plan of a claim, and the order in which claims get their workers.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+#[path = "pool/ground.rs"]
+#[allow(dead_code, reason = "each test binary uses a part")]
+mod ground;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use common::{at, tenant};
+use duckworker_core::WorkerState as S;
+use duckworker_core::claim::{Bound, Claim, ClaimKey, ClaimStatus, OnLoss, Phase, Source};
+use duckworker_core::plan::binding::queue::{Free, Queue};
+use duckworker_core::plan::binding::status::Why;
+use duckworker_core::plan::binding::{Loss, SecretStanding, Step, View, next};
+use duckworker_core::pool::Member;
+use ground::{member, pool, uid};
+use proptest::prelude::*;
+
+fn claim(number: i64, of: &str) -> Claim {
+    Claim {
+        key: ClaimKey {
+            namespace: "data".into(),
+            name: format!("c-{number}"),
+            uid: uid(&format!("claim-{number:03}")),
+        },
+        generation: 1,
+        created: at(number),
+        deletion: None,
+        pool: "p".into(),
+        tenant: tenant(of),
+        timeout: None,
+        on_loss: OnLoss::Rebind,
+        status: ClaimStatus::default(),
+    }
+}
+
+fn step_with(claim: &Claim, worker: Option<&Member>, change: impl Fn(&mut View<'_>)) -> Step {
+    let why = Why::new("PoolEmpty", "workers are being started");
+    let mut view = View {
+        claim,
+        worker,
+        secret: SecretStanding::NotMade,
+        loss: Loss::Unproven,
+        next_worker: None,
+        why: &why,
+        now: at(100),
+    };
+    change(&mut view);
+    next(&view)
+}
+
+fn step(claim: &Claim, worker: Option<&Member>) -> Step {
+    step_with(claim, worker, |_| {})
+}
+
+fn written(step: Step) -> ClaimStatus {
+    match step {
+        Step::Write(status) => status,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_claim_is_bound_step_by_step() {
+    let (mut claim, pool) = (claim(1, "a"), pool(1, 9));
+    let mut worker = member(&pool, 0, S::Reserved);
+    worker.since = at(99);
+    assert_eq!(step(&claim, Some(&worker)), Step::Wait(Duration::from_secs(1)));
+    worker.state = S::Hot;
+    assert_eq!(step(&claim, Some(&worker)), Step::MakeSecret(uid("w-0")));
+    let made = |view: &mut View<'_>| view.secret = SecretStanding::Made;
+    claim.status = written(step_with(&claim, Some(&worker), made));
+    assert_eq!((claim.status.phase, claim.status.source), (Phase::Ready, Some(Source::Warm)));
+    assert_eq!(step(&claim, Some(&worker)), Step::Rest);
+}
+
+#[test]
+fn a_slow_activation_is_told() {
+    let (claim, pool) = (claim(1, "a"), pool(1, 9));
+    let worker = member(&pool, 0, S::Activating);
+    assert_eq!(written(step(&claim, Some(&worker))).phase, Phase::Bound);
+}
+
+#[test]
+fn a_waiting_claim_says_why_and_ends_when_its_time_is_up() {
+    let mut claim = claim(90, "a");
+    claim.status = written(step(&claim, None));
+    assert_eq!(claim.status.conditions[0].reason, "PoolEmpty");
+    assert_eq!(step(&claim, None), Step::Rest);
+    claim.timeout = Some(Duration::from_secs(11));
+    assert_eq!(step(&claim, None), Step::Wait(Duration::from_secs(1)));
+    claim.timeout = Some(Duration::from_secs(10));
+    claim.status = written(step(&claim, None));
+    assert_eq!(claim.status.phase, Phase::Failed);
+    assert_eq!(step(&claim, None), Step::Rest, "for good");
+}
+
+#[test]
+fn a_loss_is_believed_when_it_is_proven() {
+    let mut claim = claim(1, "a");
+    let epoch = duckworker_core::Epoch::FIRST;
+    claim.status.worker = Some(Bound { name: "w".into(), uid: uid("w-0"), epoch });
+    claim.status.phase = Phase::Ready;
+    claim.status.ready_at = Some(at(5));
+    assert_eq!(step(&claim, None), Step::LookForWorker);
+    let proven = |view: &mut View<'_>| view.loss = Loss::Proven;
+    let again = written(step_with(&claim, None, proven));
+    assert_eq!((again.phase, again.worker), (Phase::Pending, None));
+    claim.on_loss = OnLoss::Fail;
+    assert_eq!(written(step_with(&claim, None, proven)).phase, Phase::Lost);
+}
+
+#[test]
+fn a_second_worker_that_names_the_claim_is_not_its_own() {
+    let (mut claim, pool) = (claim(1, "a"), pool(1, 9));
+    let epoch = duckworker_core::Epoch::FIRST;
+    claim.status.worker = Some(Bound { name: "w".into(), uid: uid("w-7"), epoch });
+    claim.status.phase = Phase::Bound;
+    assert_eq!(step(&claim, Some(&member(&pool, 0, S::Hot))), Step::Rest);
+}
+
+fn queue(claims: &[Claim]) -> Queue {
+    let mut queue = Queue::default();
+    for claim in claims {
+        queue.enter(claim.tenant.clone(), (claim.created, claim.key.name.clone()));
+    }
+    queue
+}
+
+fn served<'a>(queue: &Queue, claims: &'a [Claim], free: &Free<'_>) -> Vec<(&'a str, String)> {
+    let worker = |claim: &Claim| {
+        let place = (claim.created, claim.key.name.clone());
+        queue.worker_for(&claim.tenant, &place, free).map(ToString::to_string)
+    };
+    claims.iter().filter_map(|claim| Some((&*claim.key.name, worker(claim)?))).collect()
+}
+
+#[test]
+fn tenants_take_turns_and_within_one_the_oldest_is_first() {
+    let pool = pool(2, 9);
+    let members = [member(&pool, 0, S::Idle), member(&pool, 1, S::Idle)];
+    let claims = [claim(1, "a"), claim(2, "a"), claim(3, "b")];
+    let free = Free::of(&members, &pool.terms.image, &BTreeSet::new());
+    let queue = queue(&claims);
+    assert_eq!(served(&queue, &claims, &free), [("c-1", "w-0".into()), ("c-3", "w-1".into())]);
+}
+
+#[test]
+fn who_holds_less_is_first_and_a_parked_worker_is_its_own_tenants() {
+    let pool = pool(1, 9);
+    let mut members =
+        [member(&pool, 0, S::Idle), member(&pool, 1, S::Hot), member(&pool, 2, S::HotIdle)];
+    members[1].tenant = Some(tenant("a"));
+    members[2].tenant = Some(tenant("b"));
+    let claims = [claim(1, "a"), claim(2, "b"), claim(3, "b")];
+    let free = Free::of(&members, &pool.terms.image, &BTreeSet::new());
+    let queue = queue(&claims);
+    assert_eq!(served(&queue, &claims, &free), [("c-2", "w-2".into()), ("c-3", "w-0".into())]);
+}
+
+proptest! {
+    #[test]
+    fn each_worker_is_one_claims_and_as_many_are_served_as_can_be(
+        tenants in prop::collection::vec(0..4_u8, 0..20),
+        states in prop::collection::vec((0..3_u8, 0..4_u8), 0..12),
+    ) {
+        let pool = pool(1, 99);
+        let claims: Vec<_> = (0..).zip(&tenants).map(|(n, t)| claim(n, &format!("t{t}"))).collect();
+        let members: Vec<_> = (0..).zip(&states).map(|(n, (state, of))| {
+            let state = [S::Idle, S::HotIdle, S::Hot][usize::from(*state)];
+            let mut member = member(&pool, n, state);
+            member.tenant = (state != S::Idle).then(|| tenant(&format!("t{of}")));
+            member
+        }).collect();
+        let free = Free::of(&members, &pool.terms.image, &BTreeSet::new());
+        let queue = queue(&claims);
+        let served = served(&queue, &claims, &free);
+        let workers: BTreeSet<_> = served.iter().map(|(_, worker)| worker).collect();
+        prop_assert_eq!(workers.len(), served.len(), "no worker twice: {:?}", served);
+        let of = |tenant: &duckworker_core::Tenant, state: S| {
+            members.iter().filter(|m| m.state == state && m.tenant.as_ref() == Some(tenant)).count()
+        };
+        let idle = members.iter().filter(|m| m.state == S::Idle).count();
+        let by_parked: usize = (0..4).map(|t| {
+            let name = tenant(&format!("t{t}"));
+            claims.iter().filter(|c| c.tenant == name).count().min(of(&name, S::HotIdle))
+        }).sum();
+        let rest = claims.len() - by_parked;
+        prop_assert_eq!(served.len(), by_parked + rest.min(idle));
+        prop_assert_eq!(queue.len(), claims.len());
+    }
+}

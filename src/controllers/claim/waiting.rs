@@ -1,0 +1,186 @@
+//! The claims that wait, by pool, as the watch on claims shows them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use duckworker_api::DuckWorkerClaim;
+use duckworker_api::claim::parse;
+use duckworker_core::claim::Claim;
+use duckworker_core::plan::binding::queue::{Free, Place, Queue};
+use duckworker_core::{Tenant, Uid};
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::Event;
+use tokio::time::Instant;
+
+/// A watch lags for milliseconds. After this long what it shows is the better witness.
+const BELIEVED: Duration = Duration::from_secs(10);
+
+/// A pool, by namespace and name.
+type PoolName = (String, String);
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// How often the watch began anew.
+    listing: u64,
+    queues: HashMap<PoolName, Queue>,
+    claims: HashMap<Uid, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    pool: PoolName,
+    tenant: Tenant,
+    place: Place,
+    listing: u64,
+    /// When this process got a worker for it, while the watch has not shown that.
+    served: Option<Instant>,
+}
+
+impl Waiting {
+    /// Takes in what the watch tells.
+    pub fn follow(&self, event: &Event<DuckWorkerClaim>) {
+        let mut inner = self.lock();
+        match event {
+            Event::Init => inner.listing += 1,
+            Event::InitDone => inner.end_listing(),
+            Event::InitApply(claim) | Event::Apply(claim) => match parse::claim(claim) {
+                Ok(claim) if claim.waits() => inner.enter(&claim),
+                _ => inner.leave(claim),
+            },
+            Event::Delete(claim) => inner.leave(claim),
+        }
+    }
+
+    /// This process got a worker for a claim.
+    pub fn served(&self, claim: &Uid) {
+        let mut inner = self.lock();
+        inner.serve(claim);
+    }
+
+    /// Whether this process got a worker for a claim, which the watch is yet to show. If it does
+    /// not in time, the claim waits again.
+    pub fn is_served(&self, claim: &Uid) -> bool {
+        let mut inner = self.lock();
+        let Some(entry) = inner.claims.get_mut(claim) else { return false };
+        let Some(since) = entry.served else { return false };
+        if since.elapsed() < BELIEVED {
+            return true;
+        }
+        entry.served = None;
+        let (pool, tenant, place) = (entry.pool.clone(), entry.tenant.clone(), entry.place.clone());
+        inner.queues.entry(pool).or_default().enter(tenant, place);
+        false
+    }
+
+    /// The tenants whose claims wait for workers of a pool.
+    pub fn tenants(&self, namespace: &str, pool: &str) -> BTreeSet<Tenant> {
+        self.lock().queue(namespace, pool).map_or_else(BTreeSet::new, Queue::tenants)
+    }
+
+    /// How many wait for workers of a pool.
+    pub fn count(&self, namespace: &str, pool: &str) -> usize {
+        self.lock().queue(namespace, pool).map_or(0, Queue::len)
+    }
+
+    /// How many claims of the same tenant are before this one.
+    pub fn before(&self, claim: &Claim) -> usize {
+        let inner = self.lock();
+        let queue = inner.queue(&claim.key.namespace, &claim.pool);
+        queue.map_or(0, |queue| queue.before(&claim.tenant, &place(claim)))
+    }
+
+    /// The worker whose turn it is for this claim; none if it must wait.
+    pub fn worker_for(&self, claim: &Claim, free: &Free<'_>) -> Option<Uid> {
+        let inner = self.lock();
+        let queue = inner.queue(&claim.key.namespace, &claim.pool)?;
+        queue.worker_for(&claim.tenant, &place(claim), free).cloned()
+    }
+
+    /// The claims that a worker that has come free may concern.
+    pub fn heads(
+        &self,
+        namespace: &str,
+        pool: &str,
+        of_each: usize,
+    ) -> Vec<ObjectRef<DuckWorkerClaim>> {
+        let inner = self.lock();
+        let heads = inner.queue(namespace, pool).map(|queue| queue.heads(of_each));
+        let heads = heads.into_iter().flatten();
+        heads.map(|name| ObjectRef::new(&name).within(namespace)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(claim: &Claim) -> Place {
+    (claim.created, claim.key.name.clone())
+}
+
+impl Inner {
+    fn queue(&self, namespace: &str, pool: &str) -> Option<&Queue> {
+        self.queues.get(&(namespace.to_owned(), pool.to_owned()))
+    }
+
+    fn enter(&mut self, claim: &Claim) {
+        let listing = self.listing;
+        if let Some(entry) = self.claims.get_mut(&claim.key.uid) {
+            entry.listing = listing;
+            return;
+        }
+        let entry = Entry {
+            pool: (claim.key.namespace.clone(), claim.pool.clone()),
+            tenant: claim.tenant.clone(),
+            place: place(claim),
+            listing,
+            served: None,
+        };
+        let queue = self.queues.entry(entry.pool.clone()).or_default();
+        queue.enter(entry.tenant.clone(), entry.place.clone());
+        self.claims.insert(claim.key.uid.clone(), entry);
+    }
+
+    fn leave(&mut self, claim: &DuckWorkerClaim) {
+        let uid = claim.uid().and_then(|uid| Uid::new(uid).ok());
+        let Some(uid) = uid else { return };
+        self.serve(&uid);
+        self.claims.remove(&uid);
+    }
+
+    /// Out of its queue, but known until the watch shows why.
+    fn serve(&mut self, claim: &Uid) {
+        let Some(entry) = self.claims.get_mut(claim).filter(|entry| entry.served.is_none()) else {
+            return;
+        };
+        entry.served = Some(Instant::now());
+        if let Some(queue) = self.queues.get_mut(&entry.pool) {
+            queue.leave(&entry.tenant, &entry.place);
+            if queue.is_empty() {
+                self.queues.remove(&entry.pool);
+            }
+        }
+    }
+
+    /// What the new listing did not show waits no more.
+    fn end_listing(&mut self) {
+        let listing = self.listing;
+        let (stay, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            self.claims.drain().partition(|(_, entry)| entry.listing == listing);
+        self.claims = stay.into_iter().collect();
+        for entry in gone.into_values().filter(|entry| entry.served.is_none()) {
+            if let Some(queue) = self.queues.get_mut(&entry.pool) {
+                queue.leave(&entry.tenant, &entry.place);
+            }
+        }
+        self.queues.retain(|_, queue| !queue.is_empty());
+    }
+}

@@ -1,0 +1,140 @@
+//! The loop: ask the plan, carry its step out, ask again, until there is nothing to do but wait.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use duckworker_api::DuckWorkerPool;
+use duckworker_client::{Error, PoolSnapshot};
+use duckworker_core::Uid;
+use duckworker_core::plan::pool::{self as plan, Step, View};
+use kube::ResourceExt;
+use kube::runtime::controller::{self, Action};
+use kube::runtime::reflector::ObjectRef;
+
+use super::act;
+use super::context::Context;
+
+/// More steps in one go than a pool needs. What is left is done at the next look.
+const STEPS: usize = 64;
+/// A pool of which nothing is told is looked at again: without a call, unless something is wrong.
+const GLANCE: Duration = Duration::from_mins(1);
+
+/// One look at a pool.
+pub struct Look {
+    /// The pool, as new as this process knows it.
+    pub pool: PoolSnapshot,
+    /// Workers that a consistent read did not find.
+    pub gone: BTreeSet<Uid>,
+}
+
+/// How a step went on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Ask the plan again.
+    Again,
+    /// Nothing until a watch tells of a change, or this time has passed.
+    Wait(Duration),
+    /// The pool is gone.
+    Gone,
+}
+
+/// One reconcile of one pool.
+///
+/// # Errors
+/// Whatever a step failed with; [`after_error`] says when to look again.
+pub async fn reconcile(
+    object: Arc<DuckWorkerPool>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    // What is missing in a cache that is not filled yet is not gone.
+    let filled =
+        context.pools.wait_until_filled().await && context.workers.wait_until_filled().await;
+    if !filled || !context.leadership.is_held() {
+        // Whoever comes to lead looks at all.
+        return Ok(Action::await_change());
+    }
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let Some(pool) = context.pools.get(&namespace, &name) else {
+        return Ok(Action::await_change());
+    };
+    let timer = context.observer.reconcile("pool");
+    let uid = pool.pool().key.uid.clone();
+    let pool = context.memory.newest(pool);
+    let result = Box::pin(drive(&context, Look { pool, gone: BTreeSet::new() })).await;
+    timer.finish(result.as_ref().map_or_else(|error| error.class().into(), |_| "ok"));
+    let progress = result?;
+    context.requeue.succeeded(&uid);
+    Ok(match progress {
+        Progress::Wait(time) => Action::requeue(time.min(GLANCE)),
+        Progress::Again => Action::requeue(Duration::ZERO),
+        Progress::Gone => {
+            context.memory.forget(&uid);
+            Action::await_change()
+        }
+    })
+}
+
+async fn drive(context: &Context, mut look: Look) -> Result<Progress, Error> {
+    for _ in 0..STEPS {
+        if !context.leadership.is_held() {
+            return Ok(Progress::Wait(GLANCE));
+        }
+        let step = plan_next(context, &look);
+        tracing::debug!(pool = %look.pool.pool().key, ?step, "next step");
+        match act::carry_out(context, &mut look, step).await? {
+            Progress::Again => {}
+            done => return Ok(done),
+        }
+    }
+    Ok(Progress::Again)
+}
+
+fn plan_next(context: &Context, look: &Look) -> Step {
+    let pool = look.pool.pool();
+    let uid = &pool.key.uid;
+    let members = context.members.of(uid);
+    let refusal = context.memory.refusal(uid);
+    let (namespace, name) = (&pool.key.namespace, &pool.key.name);
+    let awaited = context.waiting.tenants(namespace, name);
+    let step = plan::next(&View {
+        pool,
+        members: &members,
+        gone: &look.gone,
+        demand: context.waiting.count(namespace, name),
+        awaited: &awaited,
+        refusal: refusal.as_ref().map(|(why, _)| why.as_str()),
+        now: context.clock.now(),
+    });
+    match (step, refusal) {
+        (Step::Wait(time), Some((_, left))) => Step::Wait(time.min(left)),
+        (Step::Rest, Some((_, left))) => Step::Wait(left),
+        (step, _) => step,
+    }
+}
+
+/// When to look at a pool again after an error.
+#[allow(clippy::needless_pass_by_value, reason = "the library's signature")]
+pub fn after_error(object: Arc<DuckWorkerPool>, error: &Error, context: Arc<Context>) -> Action {
+    let uid = object.metadata.uid.as_ref().and_then(|uid| Uid::new(uid).ok());
+    let pause =
+        uid.map_or(Duration::from_secs(10), |uid| context.requeue.failed(&uid, error.class()));
+    Action::requeue(pause)
+}
+
+/// Logs the result of a reconcile with its whole chain of causes.
+pub fn report<T, Q: std::error::Error + 'static>(
+    result: &Result<(ObjectRef<DuckWorkerPool>, T), controller::Error<Error, Q>>,
+) {
+    match result {
+        // The object went while its reconcile was queued.
+        Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
+        Err(controller::Error::ReconcilerFailed(error, object)) => {
+            let error = crate::text::chain(error);
+            tracing::warn!(pool = %object.name, namespace = ?object.namespace, error, "reconcile failed; it is tried again");
+        }
+        Err(error) => {
+            tracing::warn!(error = crate::text::chain(error), "a watch failed; it is tried again");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What the controllers of one scope work with, made of what the instance has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use duckworker_client::{Children, ClaimStore, PoolStore};
+
+use super::Parts;
+use crate::controllers::claim;
+use crate::controllers::pool::{self, Links};
+use crate::controllers::requeue::Requeue;
+use crate::controllers::worker::context::{Caches, Context};
+
+impl Parts {
+    fn claim_store(&self) -> ClaimStore {
+        ClaimStore::new(self.lifecycle.store().clone(), Arc::clone(&self.instance))
+    }
+
+    pub(super) fn claim_context(&self, caches: Caches, links: &Links) -> claim::context::Context {
+        claim::context::Context {
+            claims: caches.claims.clone(),
+            caches,
+            members: Arc::clone(&links.members),
+            waiting: Arc::clone(&links.waiting),
+            store: self.claim_store(),
+            lifecycle: self.lifecycle.clone(),
+            peers: self.peers(),
+            clock: self.ground.connection.clock.clone(),
+            observer: self.observer.clone(),
+            requeue: self.requeue(),
+            concurrency: self.concurrency(),
+        }
+    }
+
+    pub(super) fn pool_context(&self, caches: &Caches, links: &Links) -> pool::context::Context {
+        let store = self.lifecycle.store().clone();
+        pool::context::Context {
+            pools: caches.pools.clone(),
+            workers: caches.workers.clone(),
+            members: Arc::clone(&links.members),
+            waiting: Arc::clone(&links.waiting),
+            store: PoolStore::new(store, Arc::clone(&self.instance)),
+            lifecycle: self.lifecycle.clone(),
+            leadership: self.leadership.clone(),
+            clock: self.ground.connection.clock.clone(),
+            observer: self.observer.clone(),
+            requeue: self.requeue(),
+            memory: pool::context::Memory::default(),
+            pace: Duration::from_secs(1),
+            concurrency: self.concurrency(),
+        }
+    }
+
+    fn requeue(&self) -> Requeue {
+        Requeue::new(self.ground.connection.dice.clone())
+    }
+
+    fn concurrency(&self) -> u16 {
+        u16::try_from(self.settings.concurrency.get()).unwrap_or(u16::MAX)
+    }
+
+    pub(super) fn context(&self, caches: Caches) -> Context {
+        let workers = caches.workers.clone();
+        self.ground.metrics.count_workers_with(Arc::new(workers.clone()));
+        Context {
+            caches,
+            workers,
+            lifecycle: self.lifecycle.clone(),
+            claims: self.claim_store(),
+            children: Children::new(self.lifecycle.clone()),
+            clock: self.ground.connection.clock.clone(),
+            peers: self.peers(),
+            activator: self.activator.clone(),
+            observer: self.observer.clone(),
+            requeue: self.requeue(),
+            concurrency: self.concurrency(),
+        }
+    }
+}
