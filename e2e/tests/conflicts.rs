@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use duckworker_api::{DuckWorker, labels};
+use duckworker_e2e::recorder::FORGER;
 use duckworker_e2e::scenario::{
     await_event, await_nothing_left, bring, condition, controller, says, scenario, status,
 };
@@ -131,7 +132,10 @@ async fn a_pod_with_our_marks_is_no_second_pod_of_a_worker() -> Result<()> {
         ns.api::<Pod>().delete("w1", &DeleteParams::default().grace_period(0)).await?;
         (impostor.metadata.uid, impostor.metadata.resource_version) = (None, None);
         impostor.status = None;
-        let _ = ns.api::<Pod>().create(&kube::api::PostParams::default(), &impostor).await?;
+        impostor.metadata.managed_fields = None;
+        let as_forger =
+            kube::api::PostParams { field_manager: Some(FORGER.to_owned()), ..Default::default() };
+        let _ = ns.api::<Pod>().create(&as_forger, &impostor).await?;
         let lost: DuckWorker = ns.await_object("w1", "Lost", is("Lost")).await?;
         ensure!(status(&lost)?.pod == status(&idle)?.pod, "recorded once");
         await_nothing_left(ns).await

@@ -177,7 +177,13 @@ impl Story {
         assert_broke(&Checker::check(Settings::default(), &self.lines), rule);
     }
 
-    /// The same, with a quiet end.
+    /// Checks, and wants this rule not to be among those that broke.
+    pub fn kept(&self, rule: &str) {
+        let report = Checker::check(Settings::default(), &self.lines);
+        assert!(report.iter().all(|violation| violation.rule != rule), "{rule}: {report:#?}");
+    }
+
+    /// The same as [`Story::broke`], with a quiet end.
     pub fn broke_when_calm(&self, rule: &str) {
         let quiet_since = self.now - SignedDuration::from_secs(60);
         let calm = Some(Calm { quiet_since, end: self.now });

@@ -31,9 +31,10 @@ impl Rule for Children {
             None => step.world.gone_since(&owner).is_some(),
         };
         let is_ours = version.by.as_deref().is_some_and(|by| by.contains('/'));
+        let is_theirs = version.by.is_some() && !is_ours;
         match version.collection.as_str() {
-            // A pod that only bears the label is somebody's forgery.
-            PODS if variable(&version.object, UID_ENV) == Some(owner.as_str()) => {
+            // A pod that only bears the label, or that somebody else made, is a forgery.
+            PODS if !is_theirs && variable(&version.object, UID_ENV) == Some(owner.as_str()) => {
                 self.pod(step, &owner, is_late, report);
             }
             // Anybody may put a secret of that name there; ours come after the finalizer.
@@ -100,6 +101,17 @@ mod tests {
         story.delete("pods", "w");
         story.child("pods", "w");
         story.broke("S9");
+    }
+
+    #[test]
+    fn a_forged_pod_is_no_second_one() {
+        let mut story = Story::new();
+        story.worker("w").owned("a", 1, "Spawning");
+        story.child("secrets", "w");
+        story.child("pods", "w");
+        story.author("somebody");
+        story.child("pods", "w");
+        story.kept("S9");
     }
 
     #[test]
