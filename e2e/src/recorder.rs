@@ -39,6 +39,8 @@ impl Recorder {
     pub async fn start(client: &Client, namespace: &str) -> Result<Self> {
         let kinds = [
             (line::WORKERS, GroupVersionKind::gvk("duckworker.dev", "v1alpha1", "DuckWorker")),
+            (line::POOLS, GroupVersionKind::gvk("duckworker.dev", "v1alpha1", "DuckWorkerPool")),
+            (line::CLAIMS, GroupVersionKind::gvk("duckworker.dev", "v1alpha1", "DuckWorkerClaim")),
             (line::PODS, GroupVersionKind::gvk("", "v1", "Pod")),
             (line::SECRETS, GroupVersionKind::gvk("", "v1", "Secret")),
             (line::LEASES, GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease")),

@@ -42,16 +42,18 @@ impl Leadership {
         Self { until: None }
     }
 
-    /// Yields whenever this instance comes to lead.
+    /// Yields whenever this instance comes to lead, also after its time ran out unrenewed: what it
+    /// was asked meanwhile, it did not do.
     pub fn gained(&self) -> impl Stream<Item = ()> + Send + use<> {
         let gained = self.until.clone().map(|until| {
-            stream::unfold((until, false), async |(mut until, mut led)| {
+            stream::unfold((until, None), async |(mut until, mut led): (_, Option<Instant>)| {
                 loop {
-                    let leads = until.borrow_and_update().is_some();
-                    if leads && !std::mem::replace(&mut led, leads) {
+                    let leads = *watch::Receiver::borrow_and_update(&mut until);
+                    let gap = led.is_none_or(|led| Instant::now() >= led);
+                    led = leads;
+                    if leads.is_some() && gap {
                         return Some(((), (until, led)));
                     }
-                    led = leads;
                     until.changed().await.ok()?;
                 }
             })

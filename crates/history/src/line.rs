@@ -6,6 +6,10 @@ use serde_json::Value;
 
 /// The collection of workers.
 pub const WORKERS: &str = "duckworkers.duckworker.dev";
+/// The collection of pools.
+pub const POOLS: &str = "duckworkerpools.duckworker.dev";
+/// The collection of claims.
+pub const CLAIMS: &str = "duckworkerclaims.duckworker.dev";
 /// The collection of pods.
 pub const PODS: &str = "pods";
 /// The collection of secrets.
@@ -99,4 +103,10 @@ pub fn name_of(object: &Value) -> String {
 /// The uid of an object.
 pub fn uid_of(object: &Value) -> &str {
     object["metadata"]["uid"].as_str().unwrap_or_default()
+}
+
+/// The uid of the pool that a worker belongs to.
+pub fn pool_of(worker: &Value) -> Option<&str> {
+    let mut owners = worker["metadata"]["ownerReferences"].as_array()?.iter();
+    owners.find(|owner| owner["kind"] == "DuckWorkerPool")?["uid"].as_str()
 }

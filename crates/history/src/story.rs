@@ -1,6 +1,6 @@
 //! For the tests of the rules: histories in a line or two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +21,7 @@ pub struct Story {
     workers: BTreeMap<String, Value>,
     children: BTreeMap<(String, String), Value>,
     leases: BTreeMap<String, Value>,
+    others: BTreeSet<String>,
 }
 
 /// The next version of a worker.
@@ -42,6 +43,7 @@ impl Story {
             workers: BTreeMap::new(),
             children: BTreeMap::new(),
             leases: BTreeMap::new(),
+            others: BTreeSet::new(),
         }
     }
 
@@ -67,6 +69,14 @@ impl Story {
         }
         let worker = self.workers[name].clone();
         Telling { story: self, worker, record: None, id: None, reason: None }
+    }
+
+    /// A version of a pool (`pools`) or of a claim (`claims`), whose name is its uid.
+    pub fn object(&mut self, kind: &str, name: &str, mut object: Value) {
+        let collection = format!("duckworker{kind}.duckworker.dev");
+        object["metadata"] = json!({ "name": name, "uid": name });
+        let is_new = self.others.insert(format!("{kind}/{name}"));
+        self.push(&collection, if is_new { Change::Created } else { Change::Updated }, object);
     }
 
     /// A worker's object goes.
@@ -197,6 +207,13 @@ fn assert_broke(report: &Report, rule: &str) {
 }
 
 impl Telling<'_> {
+    /// It belongs to this pool.
+    pub fn of_pool(mut self, pool: &str) -> Self {
+        self.worker["metadata"]["ownerReferences"] =
+            json!([{ "kind": "DuckWorkerPool", "uid": pool }]);
+        self
+    }
+
     /// Sets a field of the status; `claim` sets its uid.
     pub fn set(mut self, field: &str, value: &str) -> Self {
         let value = if field == "claim" { json!({ "uid": value }) } else { json!(value) };

@@ -32,6 +32,10 @@ pub struct Outcome {
     pub seconds: f64,
     /// How often each transition happened.
     pub transitions: BTreeMap<String, usize>,
+    /// How many claims got a worker.
+    pub served: usize,
+    /// How many numbers pools gave to workers.
+    pub seats: usize,
     /// What went wrong.
     pub violations: Vec<String>,
     /// Every change, and what the scene did, in order.
@@ -61,7 +65,14 @@ impl Order {
         }
         let output = command.output().context("cannot start a simulation")?;
         match fs::read(folder.path().join("outcome")) {
-            Ok(outcome) => Ok(serde_json::from_slice(&outcome)?),
+            Ok(outcome) => {
+                let outcome: Outcome = serde_json::from_slice(&outcome)?;
+                let log = env::var_os("DUCKWORKER_SIM_LOG");
+                if let Some(copy) = log.filter(|_| !outcome.violations.is_empty()) {
+                    fs::copy(folder.path().join("log"), copy).context("it kept no log")?;
+                }
+                Ok(outcome)
+            }
             Err(_) => Ok(Outcome {
                 violations: vec![format!("it died: {}", end_of(&output.stdout, &output.stderr))],
                 ..Outcome::default()
@@ -82,6 +93,11 @@ pub fn play_as_told() -> Result<()> {
     let folder = env::var(FOLDER).context("this is started by the other tests")?;
     let folder = Path::new(&folder);
     let order: Order = serde_json::from_slice(&fs::read(folder.join("order"))?)?;
+    if env::var_os("DUCKWORKER_SIM_LOG").is_some() {
+        let level = tracing_subscriber::EnvFilter::new("duckworker=debug,duckworker_client=debug");
+        let log = std::sync::Mutex::new(fs::File::create(folder.join("log"))?);
+        tracing_subscriber::fmt().with_env_filter(level).with_ansi(false).with_writer(log).init();
+    }
     duckworker_still::hold(order.seed);
     // A new thread has drawn nothing yet.
     let (seed, events) = (order.seed, order.events);

@@ -14,6 +14,7 @@
 //! | `DUCKWORKER_SIM_HANGING_READS` | lists and the beginnings of watches may hang for ever, too |
 //! | `DUCKWORKER_PLANTED_BUGS` | which bugs are planted one after the other: `all`, or names with commas |
 //! | `DUCKWORKER_PLANTED_SEEDS` | how many seeds each of them may live through |
+//! | `DUCKWORKER_SIM_LOG` | a file: the log of the last run that failed is put there |
 //! | `DUCKWORKER_SIM_RECORD` | a folder: the history of each run is put there, as the checker reads it |
 
 mod child;
@@ -44,6 +45,7 @@ fn simulated_controllers_keep_the_rules_and_converge() -> Result<()> {
         !outcome.violations.is_empty()
     })?;
     println!("{:?}", tally.transitions);
+    println!("pools gave {} numbers, claims got {} workers", tally.seats, tally.served);
     let (seen, all) = (tally.transitions.len(), TABLE.len());
     println!(
         "seeds: {seeds}, simulated hours: {:.1}, transitions seen: {seen} of {all}, violations: {}",

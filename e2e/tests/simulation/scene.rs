@@ -1,5 +1,7 @@
 //! What happens in one simulation, by its seed.
 
+mod pools;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +50,7 @@ pub async fn play(cluster: SimCluster, seed: u64, events: u64) -> Result<Outcome
     let history = scene.cluster.history();
     let mut violations = scene.check(&history)?;
     violations.extend(scene.leftovers().await?);
+    violations.extend(scene.unfilled().await?);
     let mut story = tale::story(&history);
     for (number, process) in scene.processes.iter().enumerate() {
         story.push(format!("end: {} got no answer to {:?}", name_of(number), process.unanswered()));
@@ -57,6 +60,8 @@ pub async fn play(cluster: SimCluster, seed: u64, events: u64) -> Result<Outcome
     Ok(Outcome {
         seconds: start.elapsed().as_secs_f64(),
         transitions: tale::transitions(&history),
+        served: tale::served(&history),
+        seats: tale::seats(&history),
         violations,
         story,
         digest: tale::digest(&history),
@@ -126,7 +131,7 @@ impl Scene {
     async fn event(&mut self) -> Result<()> {
         tokio::time::sleep(self.chance.between((Duration::ZERO, Duration::from_secs(8)))).await;
         self.supervise().await?;
-        let deed = self.chance.below(0..26);
+        let deed = self.chance.below(0..36);
         self.tell(&format!("event {deed}"));
         match deed {
             0..6 => self.create().await,
@@ -143,7 +148,11 @@ impl Scene {
             21 => self.take_pod().await,
             22 => self.take_secret().await,
             23 | 24 => self.succeed().await,
-            _ => self.outage().await,
+            25 => self.outage().await,
+            26..29 => self.apply_pool().await,
+            29 => self.delete_pool().await,
+            30..34 => self.claim().await,
+            _ => self.give_back().await,
         }
         Ok(())
     }
@@ -352,8 +361,10 @@ impl Scene {
             }
         }
         for (collection, suffix) in [("pods", ""), ("secrets", "-rpc")] {
-            let mut found: Vec<String> =
-                self.cluster.objects(collection).iter().map(name).collect();
+            let objects = self.cluster.objects(collection);
+            // A claim's secret goes with the claim.
+            let ours = objects.iter().map(name).filter(|name| !name.ends_with("-conn"));
+            let mut found: Vec<String> = ours.collect();
             let mut wanted: Vec<String> =
                 expected.iter().map(|worker| format!("{worker}{suffix}")).collect();
             found.sort();

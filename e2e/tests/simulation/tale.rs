@@ -9,6 +9,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 const WORKERS: &str = "duckworkers.duckworker.dev";
+const POOLS: &str = "duckworkerpools.duckworker.dev";
+const CLAIMS: &str = "duckworkerclaims.duckworker.dev";
 
 /// How often each transition was recorded.
 pub fn transitions(history: &[Arc<Version>]) -> BTreeMap<String, usize> {
@@ -35,6 +37,23 @@ pub fn transitions(history: &[Arc<Version>]) -> BTreeMap<String, usize> {
     counts.extend(unrecorded.map(|(name, count)| (name.to_owned(), count)));
     counts.retain(|_, count| *count > 0);
     counts
+}
+
+/// How many claims were Ready once.
+pub fn served(history: &[Arc<Version>]) -> usize {
+    let claims = history.iter().filter(|version| &*version.collection == CLAIMS);
+    let ready = claims.filter(|version| version.object["status"]["phase"] == "Ready");
+    ready.map(|version| version.uid()).collect::<BTreeSet<_>>().len()
+}
+
+/// How many numbers pools gave to workers.
+pub fn seats(history: &[Arc<Version>]) -> usize {
+    let pools = history.iter().filter(|version| &*version.collection == POOLS);
+    let taken = pools.flat_map(|version| {
+        let taken = version.object["status"]["ordinals"]["taken"].as_array();
+        taken.into_iter().flatten().filter_map(|seat| seat["uid"].as_str())
+    });
+    taken.collect::<BTreeSet<_>>().len()
 }
 
 /// A digest of every version. Two things in them are no seed's to decide: the keys and tokens in
@@ -73,6 +92,11 @@ fn tell(version: &Version) -> Option<String> {
     let object = &version.object;
     let status = &object["status"];
     let what = match &*version.collection {
+        POOLS => format!(
+            "{} {} {}",
+            object["spec"]["replicas"], object["spec"]["maxWorkers"], status["ordinals"]
+        ),
+        CLAIMS => format!("{} {}", status["phase"], status["worker"]["name"]),
         WORKERS => format!(
             "{} {} {} by {}",
             status["state"],

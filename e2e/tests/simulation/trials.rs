@@ -16,6 +16,10 @@ pub struct Tally {
     pub hours: f64,
     /// How often each transition happened.
     pub transitions: BTreeMap<String, usize>,
+    /// How many claims got a worker.
+    pub served: usize,
+    /// How many numbers pools gave to workers.
+    pub seats: usize,
     /// How often a rule broke.
     pub violations: usize,
 }
@@ -24,6 +28,8 @@ impl Tally {
     /// One more.
     pub fn add(&mut self, outcome: &Outcome) {
         self.hours += outcome.seconds / 3600.0;
+        self.served += outcome.served;
+        self.seats += outcome.seats;
         self.violations += outcome.violations.len();
         for (name, count) in &outcome.transitions {
             *self.transitions.entry(name.clone()).or_default() += count;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::{Report, Rule, Step, Violation};
-use crate::line::{Operation, Outcome};
+use crate::line::{CLAIMS, Operation, Outcome};
 use crate::seen::Worker;
 use crate::world::{Settings, World};
 
@@ -35,7 +35,9 @@ impl Rule for Assignment {
             let what = format!("epoch {} serves the claims {known} and {claim}", new.epoch);
             step.breaks(report, "S12", what);
         }
-        if old.claim.as_ref() != Some(claim) {
+        // What is a claim of ours, an object, decides by its own status between two that name it.
+        let is_ours = step.world.object(CLAIMS, claim).is_some();
+        if old.claim.as_ref() != Some(claim) && !is_ours {
             let mut others = step.world.workers().filter(|(uid, _)| *uid != step.uid());
             let holder = others.find(|(_, w)| w.is_active() && w.claim.as_ref() == Some(claim));
             if let Some((_, holder)) = holder {

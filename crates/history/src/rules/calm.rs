@@ -8,7 +8,7 @@ use duckworker_core::{OwnerStanding, WorkerState};
 use serde_json::Value;
 
 use crate::check::{Report, Rule, Step, Violation};
-use crate::line::{Change, LEASES, PODS, SECRETS, WORKERS, name_of, uid_of};
+use crate::line::{CLAIMS, Change, LEASES, PODS, POOLS, SECRETS, WORKERS, name_of, uid_of};
 use crate::seen::{Worker, holder, instance_state, made_for};
 use crate::world::{Object, Settings, World, elapsed};
 
@@ -104,7 +104,8 @@ fn is_janitors(lease: &Value) -> bool {
 /// L7: a renewal changes neither holder nor state.
 fn is_renewal(step: &Step<'_>) -> bool {
     if step.version.collection != LEASES {
-        let concerns = [WORKERS, PODS, SECRETS].contains(&step.version.collection.as_str());
+        let concerns =
+            [WORKERS, POOLS, CLAIMS, PODS, SECRETS].contains(&step.version.collection.as_str());
         return !concerns;
     }
     if step.version.change != Change::Updated {

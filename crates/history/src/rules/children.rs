@@ -51,7 +51,11 @@ impl Children {
         let pods = self.pods.entry(owner.to_owned()).or_default();
         pods.insert(step.uid().to_owned());
         if is_late {
-            self.late.insert(step.uid().to_owned());
+            // A worker that is only being deleted still has an owner, whose request was on its way.
+            let worker = step.world.worker(owner);
+            if worker.is_none_or(|worker| worker.state.is_none_or(WorkerState::is_condemned)) {
+                self.late.insert(step.uid().to_owned());
+            }
             return;
         }
         if pods.len() > 1 {
@@ -131,6 +135,16 @@ mod tests {
         story.author("sa/b.87654321");
         story.child("pods", "w");
         story.broke("S9");
+    }
+
+    #[test]
+    fn the_owner_of_a_deleted_worker_is_not_too_late() {
+        let mut story = Story::new();
+        story.worker("w").deleting().owned("a", 1, "Spawning");
+        story.child("secrets", "w");
+        let pod = story.child("pods", "w");
+        story.worker("w").pod(&pod).again();
+        story.kept("S14");
     }
 
     #[test]

@@ -14,12 +14,15 @@
 //! | [`secrecy`] | S17 tokens and keys stay where they are |
 //! | [`instances`] | S19 death of instances, S20 the dead do not write |
 //! | [`clocks`] | S21 idle clocks |
+//! | [`pools`] | S15 a pool's maximum |
+//! | [`claims`] | S18 whose worker a claim names |
 //! | [`calm`] | L1 to L9, when the faults have stopped |
 
 pub mod assignment;
 pub mod authors;
 pub mod calm;
 pub mod children;
+pub mod claims;
 pub mod clocks;
 pub mod deletions;
 pub mod edges;
@@ -27,6 +30,7 @@ pub mod endings;
 pub mod epochs;
 pub mod instances;
 pub mod owners;
+pub mod pools;
 pub mod secrecy;
 pub mod writes;
 
@@ -47,6 +51,8 @@ pub fn all() -> Vec<Box<dyn Rule>> {
         Box::new(secrecy::Secrecy::default()),
         Box::new(instances::Instances::default()),
         Box::new(clocks::Clocks),
+        Box::new(pools::Pools),
+        Box::new(claims::Claims::default()),
         Box::new(calm::Calm::default()),
     ]
 }

@@ -6,7 +6,7 @@ use duckworker_core::table::RightKind;
 use duckworker_core::{OwnerStanding, TransitionName, WorkerState};
 
 use crate::check::{Report, Rule, Step};
-use crate::line::{PODS, SECRETS};
+use crate::line::{PODS, SECRETS, pool_of};
 use crate::seen::{Worker, has_ended, variable};
 use crate::world::elapsed;
 
@@ -61,7 +61,8 @@ fn orphaned(step: &Step<'_>, old: &Worker, standing: OwnerStanding, report: &mut
     }
 }
 
-/// Ended by somebody else while its owner lives: its pod is gone, or it stood for too long.
+/// Ended by somebody else while its owner lives: its pod is gone, it stood for too long, or its pool
+/// has no use for it.
 fn ended(step: &Step<'_>, old: &Worker, new: &Worker, report: &mut Report) {
     if new.state == Some(WorkerState::Lost) {
         return;
@@ -70,11 +71,20 @@ fn ended(step: &Step<'_>, old: &Worker, new: &Worker, report: &mut Report) {
     let due = old.patience().zip(waited).is_some_and(|(patience, waited)| {
         waited + std::time::Duration::from_secs(2) >= patience + step.settings.margin
     });
-    if !due {
+    if !due && !is_spare(step, old, new) {
         let state = old.state.map_or("unknown", Into::into);
         let what = format!("ended by another in {state} after {waited:?}, and its owner lives");
         step.breaks(report, "S8", what);
     }
+}
+
+/// It serves nobody, and its pool says that it need not wait for somebody.
+fn is_spare(step: &Step<'_>, old: &Worker, new: &Worker) -> bool {
+    let reason = new.newest.as_ref().and_then(|record| record.reason.as_deref());
+    let is_pools = matches!(reason, Some("ScaledDown" | "OutOfDate" | "Displaced"));
+    let serves_nobody =
+        matches!(old.state, Some(WorkerState::Spawning | WorkerState::Idle | WorkerState::HotIdle));
+    is_pools && serves_nobody && pool_of(&step.version.object).is_some()
 }
 
 /// The secret that its pod mounts is there.
@@ -109,6 +119,19 @@ mod tests {
         story.lease("a", "active");
         story.worker("w").set("tenant", "t").owned("a", 1, "Hot");
         story.worker("w").by("b", "retire_from_snapshot").owned("a", 1, "Retired");
+        story.broke("S8");
+    }
+
+    #[test]
+    fn a_pool_ends_what_serves_nobody() {
+        let mut story = Story::new();
+        story.lease("a", "active");
+        let retire = "retire_from_snapshot";
+        story.worker("v").of_pool("p").owned("a", 1, "Idle");
+        story.worker("v").by("b", retire).reason("ScaledDown").owned("a", 1, "Retired");
+        story.kept("S8");
+        story.worker("w").of_pool("p").set("tenant", "t").owned("a", 1, "Hot");
+        story.worker("w").by("b", retire).reason("ScaledDown").owned("a", 1, "Retired");
         story.broke("S8");
     }
 

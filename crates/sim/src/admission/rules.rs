@@ -1,4 +1,7 @@
 //! The CEL rules of a CRD, evaluated by kube's own implementation of them.
+//!
+//! That compares the items of lists by their place. Of a list whose items have keys the API server
+//! compares those with the same keys, so the rules of such items are evaluated here one by one.
 
 use kube::core::cel::{
     CompiledSchema, ErrorKind, ValidationError, ValidationErrors, Validator, compile_schema,
@@ -10,7 +13,16 @@ use crate::failure::Cause;
 /// The rules, compiled once.
 pub struct Rules {
     compiled: CompiledSchema,
+    keyed: Vec<KeyedList>,
     empty: bool,
+}
+
+/// A list whose items have keys, and rules.
+struct KeyedList {
+    /// The names of the fields that lead to it.
+    path: Vec<String>,
+    keys: Vec<String>,
+    items: CompiledSchema,
 }
 
 impl Rules {
@@ -19,7 +31,9 @@ impl Rules {
         let empty = !has_rules(&schema);
         drop_defaults(&mut schema);
         spell_optionals(&mut schema);
-        Self { compiled: compile_schema(&schema), empty }
+        let mut keyed = Vec::new();
+        take_keyed(&mut schema, &mut Vec::new(), &mut keyed);
+        Self { compiled: compile_schema(&schema), keyed, empty }
     }
 
     /// There are none.
@@ -35,11 +49,53 @@ impl Rules {
         thread_local! {
             static VALIDATOR: Validator = Validator::new();
         }
-        let verdict = VALIDATOR.with(|v| v.validate_compiled(&self.compiled, new, old));
-        let broken = verdict.err().map(ValidationErrors::into_vec).unwrap_or_default();
-        let mut causes: Vec<Cause> = broken.iter().map(cause).collect();
+        let broken = |schema: &CompiledSchema, new: &Value, old: Option<&Value>| {
+            let verdict = VALIDATOR.with(|v| v.validate_compiled(schema, new, old));
+            verdict.err().map(ValidationErrors::into_vec).unwrap_or_default()
+        };
+        let mut causes: Vec<Cause> = broken(&self.compiled, new, old).iter().map(cause).collect();
+        for list in &self.keyed {
+            for (index, item) in list.of(new).iter().enumerate() {
+                let before = old.and_then(|old| list.of(old).iter().find(|o| list.same(item, o)));
+                let place = format!("{}[{index}]", list.path.join("."));
+                causes.extend(broken(&list.items, item, before).into_iter().map(|mut error| {
+                    let inner = std::mem::take(&mut error.field_path);
+                    let dot = if inner.is_empty() { "" } else { "." };
+                    error.field_path = format!("{place}{dot}{inner}");
+                    cause(&error)
+                }));
+            }
+        }
         causes.sort();
         causes
+    }
+}
+
+impl KeyedList {
+    fn of<'a>(&self, object: &'a Value) -> &'a [Value] {
+        let list = self.path.iter().try_fold(object, |value, field| value.get(field));
+        list.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    fn same(&self, one: &Value, other: &Value) -> bool {
+        self.keys.iter().all(|key| one.get(key) == other.get(key))
+    }
+}
+
+/// Takes the rules of items of keyed lists out of a schema.
+fn take_keyed(schema: &mut Value, path: &mut Vec<String>, found: &mut Vec<KeyedList>) {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    if schema["x-kubernetes-list-type"] == "map" && schema.get("items").is_some_and(has_rules) {
+        let keys = schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten();
+        let items = compile_schema(&schema["items"]);
+        found.push(KeyedList { path: path.clone(), keys: keys.filter_map(text).collect(), items });
+        schema.get_mut("items").into_iter().for_each(drop_rules);
+    } else if let Some(Value::Object(fields)) = schema.get_mut("properties") {
+        for (name, field) in fields {
+            path.push(name.clone());
+            take_keyed(field, path, found);
+            path.pop();
+        }
     }
 }
 
@@ -70,6 +126,17 @@ fn spell_optionals(schema: &mut Value) {
             fields.values_mut().for_each(spell_optionals);
         }
         Value::Array(items) => items.iter_mut().for_each(spell_optionals),
+        _ => {}
+    }
+}
+
+fn drop_rules(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.remove("x-kubernetes-validations");
+            fields.values_mut().for_each(drop_rules);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_rules),
         _ => {}
     }
 }

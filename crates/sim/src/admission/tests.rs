@@ -128,3 +128,29 @@ fn rules_see_the_old_object() {
             || causes(&bare, Some(&object(1))).iter().any(|cause| cause.contains("status stays"))
     );
 }
+
+#[test]
+fn items_with_keys_are_compared_by_them() {
+    let schema = CustomSchema::new(json!({
+        "type": "object",
+        "properties": { "status": { "type": "object", "properties": { "seats": {
+            "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["n"],
+            "items": {
+                "type": "object",
+                "properties": { "n": { "type": "integer" }, "who": { "type": "string" } },
+                "x-kubernetes-validations": [
+                    { "rule": "!has(oldSelf.who) || self.who == oldSelf.who", "message": "set once" }
+                ]
+            }
+        } } } }
+    }));
+    let seats = |seats: Value| json!({ "status": { "seats": seats } });
+    let old = seats(json!([{ "n": 0, "who": "a" }, { "n": 1, "who": "b" }]));
+    let first_gone = seats(json!([{ "n": 1, "who": "b" }, { "n": 2, "who": "c" }]));
+    assert!(schema.check(&first_gone, Some(&old)).is_empty());
+    let other = seats(json!([{ "n": 1, "who": "c" }]));
+    let causes = schema.check(&other, Some(&old));
+    let told: Vec<_> =
+        causes.iter().map(|cause| (cause.field.as_str(), cause.message.as_str())).collect();
+    assert_eq!(told, [("status.seats[0]", "Invalid value: set once")]);
+}
