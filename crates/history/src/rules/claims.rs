@@ -38,7 +38,7 @@ impl Claims {
         if worker(old) == worker(new) {
             return;
         }
-        if let Some(lost) = worker(old).filter(|uid| self.serves(step, uid)) {
+        if let Some(lost) = worker(old).filter(|uid| serves(step, uid)) {
             step.breaks(report, "S18", format!("it lets go of {lost}, which serves it"));
         }
         let Some(uid) = worker(new) else { return };
@@ -51,12 +51,12 @@ impl Claims {
             step.breaks(report, "S18", format!("{} names {uid} too", name_of(&other.value)));
         }
     }
+}
 
-    /// It is there, has not ended, and holds the claim.
-    fn serves(&self, step: &Step<'_>, uid: &str) -> bool {
-        let worker = step.world.worker(uid);
-        worker.is_some_and(|w| !w.may_lose_children() && w.claim.as_deref() == Some(step.uid()))
-    }
+/// It is there, has not ended, and holds the claim.
+fn serves(step: &Step<'_>, uid: &str) -> bool {
+    let worker = step.world.worker(uid);
+    worker.is_some_and(|w| !w.may_lose_children() && w.claim.as_deref() == Some(step.uid()))
 }
 
 fn worker(claim: &Value) -> Option<&str> {
