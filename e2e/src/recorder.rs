@@ -159,8 +159,8 @@ impl Follower {
 #[allow(clippy::disallowed_methods, reason = "when it was seen, for a person who reads it")]
 fn version(collection: &str, change: Change, object: &DynamicObject) -> Option<Version> {
     let mut object = object.clone();
-    let is_forger = |manager: &Option<String>| manager.as_deref() == Some(FORGER);
-    let is_forged = object.managed_fields().iter().any(|fields| is_forger(&fields.manager));
+    let by_forger = |manager: &Option<String>| manager.as_deref() == Some(FORGER);
+    let is_forged = object.managed_fields().iter().any(|fields| by_forger(&fields.manager));
     object.managed_fields_mut().clear();
     Some(Version {
         revision: object.resource_version()?.parse().ok()?,

@@ -131,7 +131,9 @@ impl Scene {
     async fn event(&mut self) -> Result<()> {
         tokio::time::sleep(self.chance.between((Duration::ZERO, Duration::from_secs(8)))).await;
         self.supervise().await?;
-        let deed = self.chance.below(0..36);
+        // Every second seed has pools and claims, too.
+        let deeds = if self.seed.is_multiple_of(2) { 36 } else { 26 };
+        let deed = self.chance.below(0..deeds);
         self.tell(&format!("event {deed}"));
         match deed {
             0..6 => self.create().await,

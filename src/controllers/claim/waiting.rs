@@ -1,6 +1,6 @@
 //! The claims that wait, by pool, as the watch on claims shows them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ pub struct Waiting {
 struct Inner {
     /// How often the watch began anew.
     listing: u64,
-    queues: HashMap<PoolName, Queue>,
-    claims: HashMap<Uid, Entry>,
+    queues: BTreeMap<PoolName, Queue>,
+    claims: BTreeMap<Uid, Entry>,
 }
 
 #[derive(Debug)]
@@ -173,8 +173,9 @@ impl Inner {
     /// What the new listing did not show waits no more.
     fn end_listing(&mut self) {
         let listing = self.listing;
-        let (stay, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            self.claims.drain().partition(|(_, entry)| entry.listing == listing);
+        let (stay, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.claims)
+            .into_iter()
+            .partition(|(_, entry)| entry.listing == listing);
         self.claims = stay.into_iter().collect();
         for entry in gone.into_values().filter(|entry| entry.served.is_none()) {
             if let Some(queue) = self.queues.get_mut(&entry.pool) {

@@ -1,6 +1,6 @@
 //! What a reconcile of a pool needs, and what it remembers.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub struct Context {
 
 /// What is remembered of each pool, by its uid.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<HashMap<Uid, Remembered>>);
+pub struct Memory(Mutex<BTreeMap<Uid, Remembered>>);
 
 #[derive(Debug, Default)]
 struct Remembered {
@@ -104,7 +104,7 @@ impl Memory {
         self.lock().remove(pool);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uid, Remembered>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Uid, Remembered>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

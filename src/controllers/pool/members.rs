@@ -1,7 +1,7 @@
 //! The workers of each pool, as the watch on workers shows them: kept by pool, so that a look at
 //! one is no pass over all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,11 +28,11 @@ pub struct Members {
 struct Inner {
     /// How often the watch began anew.
     listing: u64,
-    pools: HashMap<Uid, HashMap<Uid, Entry>>,
+    pools: BTreeMap<Uid, BTreeMap<Uid, Entry>>,
     /// The pool of each worker: an orphaned one loses its reference.
-    pool_of: HashMap<Uid, Uid>,
+    pool_of: BTreeMap<Uid, Uid>,
     /// The workers that name a claim: more than one, if two binders were at it.
-    claimed: HashMap<Uid, BTreeSet<Uid>>,
+    claimed: BTreeMap<Uid, BTreeSet<Uid>>,
 }
 
 #[derive(Debug)]
@@ -119,14 +119,14 @@ impl Members {
     /// The workers of a pool.
     pub fn of(&self, pool: &Uid) -> Vec<Member> {
         let inner = self.lock();
-        let members = inner.pools.get(pool).into_iter().flat_map(HashMap::values);
+        let members = inner.pools.get(pool).into_iter().flat_map(BTreeMap::values);
         members.filter(|entry| entry.is_believed()).map(Entry::shown).collect()
     }
 
     /// The names of a pool's workers that nobody has taken yet.
     pub fn pending(&self, pool: &Uid) -> Vec<String> {
         let inner = self.lock();
-        let members = inner.pools.get(pool).into_iter().flat_map(HashMap::values);
+        let members = inner.pools.get(pool).into_iter().flat_map(BTreeMap::values);
         let pending = members.filter(|entry| entry.member.state == WorkerState::Pending);
         pending.map(|entry| entry.member.name.clone()).collect()
     }
