@@ -8,22 +8,31 @@
 //! This is the one unsafe function of the project. It is linked into simulations and into nothing
 //! that is shipped, and without [`hold`] it hands every request on to the kernel.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 static HELD: AtomicBool = AtomicBool::new(false);
-static NEXT: AtomicU64 = AtomicU64::new(0);
+static SEED: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// The seed that this thread began with, and where it is: another thread's draws move nothing.
+    static NEXT: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
 
 /// From now on this process's randomness is a function of the seed. Threads that were started
 /// before may have drawn already: begin a new one.
 pub fn hold(seed: u64) {
-    NEXT.store(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15), Ordering::SeqCst);
+    SEED.store(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15), Ordering::SeqCst);
     HELD.store(true, Ordering::SeqCst);
 }
 
 /// The next number (splitmix64).
 fn next() -> u64 {
     let step = 0x9E37_79B9_7F4A_7C15;
-    let mut z = NEXT.fetch_add(step, Ordering::SeqCst).wrapping_add(step);
+    let seed = SEED.load(Ordering::SeqCst);
+    let (begun, at) = NEXT.get();
+    let mut z = if begun == seed { at } else { seed }.wrapping_add(step);
+    NEXT.set((seed, z));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
