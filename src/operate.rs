@@ -1,38 +1,40 @@
 //! One controller instance, from its registration to its hand-over.
 
 mod contexts;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use duckworker_client::cache::{self, Filled};
-use duckworker_client::instance::{Expiry, Heartbeat, Office};
+use duckworker_client::instance::Heartbeat;
 use duckworker_client::{
-    Activator, Children, ClaimCache, Connection, Instance, InstanceSettings, PoolCache, Role,
-    TenantSecrets, TransitionObserver, WorkerLifecycle, WorkerProtocol, WorkerStore,
+    Activator, ClaimCache, Connection, Instance, InstanceSettings, PoolCache, Role, TenantSecrets,
+    TransitionObserver, WorkerLifecycle, WorkerProtocol, WorkerStore,
 };
 use duckworker_flight::Flight;
-use futures::{Stream, StreamExt};
+use futures::FutureExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::runtime::reflector::Store;
-use kube::runtime::{PredicateConfig, WatchStreamExt, predicates};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::tasks::{
+    check_scopes, clean, expire, expire_predecessors, follow_leases, hand_over, look_after,
+};
 use crate::controllers::claim;
 use crate::controllers::pool::{self, Links};
 use crate::controllers::watches::{self, Scope};
 use crate::controllers::worker;
 use crate::controllers::worker::context::Caches;
-use crate::janitor::{self, Elector, Leadership};
+use crate::janitor::{Elector, Leadership};
 use crate::observe::Observer;
 use crate::observe::events::Events;
 use crate::observe::metrics::Metrics;
 use crate::observe::observer::CountTransitions;
 use crate::observe::readiness::{Readiness, ReadyPart};
-use crate::own_workers;
 use crate::peers::Peers;
 use crate::protocol::{PodReadiness, Spoken};
 use crate::settings::{Election, LeaseTimes, Settings};
@@ -127,16 +129,6 @@ pub async fn operate(
     Ok(())
 }
 
-/// A container that was started anew need not wait for the Lease of the process before it.
-async fn expire_predecessors(instance: &Instance, connection: &Connection) {
-    match instance.expire_predecessors(connection, Role::Controller).await {
-        Ok(expired) => expired.iter().for_each(|owner| {
-            tracing::info!(%owner, "an earlier incarnation of this pod: marked expired");
-        }),
-        Err(error) => tracing::warn!(%error, "earlier incarnations are left to expire"),
-    }
-}
-
 /// Runs a task that would go on for ever, until it is told to stop.
 async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {
     let _ = stop.run_until_cancelled(task).await;
@@ -218,41 +210,20 @@ fn elect(
     (Some(elector), leadership)
 }
 
-/// A renewal concerns nobody; a mark, a newcomer or a departure does.
-async fn follow_leases(
-    changes: impl Stream<Item = watches::Touched<Lease>> + Send,
-    mark: watch::Sender<()>,
-) {
-    let marks = changes.predicate_filter(predicates::labels, PredicateConfig::default());
-    let mut marks = std::pin::pin!(marks);
-    while let Some(change) = marks.next().await {
-        match change {
-            Ok(_) => mark.send_replace(()),
-            Err(error) => {
-                tracing::warn!(
-                    error = crate::text::chain(&error),
-                    "the watch on Leases failed; it is tried again"
-                );
-            }
-        }
-    }
-}
-
 async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
     // Who is alive decides whose turn it is: begin when that is known.
     if !parts.leases_filled.clone().await {
         return;
     }
-    let (filled, caches) = oneshot::channel();
-    let (for_pools, caches_for_pools) = oneshot::channel();
+    let (made, caches) = oneshot::channel();
+    let caches = caches.shared();
     let make_context = |caches: Caches| {
         // Who waits for them waits below, unless this scope has ended.
-        let _ = filled.send(caches.clone());
-        let _ = for_pools.send(caches.clone());
+        let _ = made.send(caches.clone());
         Arc::new(parts.context(caches))
     };
     let announce = async {
-        if let Ok(caches) = caches.await
+        if let Ok(caches) = caches.clone().await
             && caches.wait_until_ready().await
         {
             ready.ready();
@@ -264,7 +235,7 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
     let marks = watches::changes(parts.marks.clone());
     let connection = &parts.ground.connection;
     let stop = || parts.stop.clone();
-    let (pools, pool_changes) = PoolCache::watch(connection, scope.namespace());
+    let (pools, pool_changes) = PoolCache::follow(connection, scope.namespace(), |_| {});
     let (links, ends) = Links::new();
     let links = Arc::new(links);
     let followed = Arc::clone(&links);
@@ -275,7 +246,7 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
     let workers =
         worker::run(connection, &scope, marks, mine, ends.seated_workers, make_context, stop());
     let look_after_claims = async {
-        if let Ok(caches) = caches_for_pools.await {
+        if let Ok(caches) = caches.clone().await {
             let bind = Arc::new(parts.claim_context(caches.clone(), &links));
             let fill = Arc::new(parts.pool_context(&caches, &links));
             let marks = watches::changes(parts.marks.clone());
@@ -295,102 +266,6 @@ impl Parts {
     fn peers(&self) -> Peers {
         let namespace = self.settings.lease_namespace.clone();
         Peers::new(self.instance.owner().clone(), namespace, self.leases.clone())
-    }
-
-    fn janitor_tools(&self, caches: Vec<Caches>) -> janitor::Tools {
-        janitor::Tools {
-            caches,
-            leases: self.leases.clone(),
-            peers: self.peers(),
-            lifecycle: self.lifecycle.clone(),
-            children: Children::new(self.lifecycle.clone()),
-            clock: self.ground.connection.clock.clone(),
-            observer: self.observer.clone(),
-            metrics: self.ground.metrics.janitor.clone(),
-            times: self.settings.janitor,
-            concurrency: self.settings.concurrency.get(),
-        }
-    }
-}
-
-/// Looks after the health and the credentials of our own workers.
-fn look_after(parts: &Parts) -> impl Future<Output = ()> + use<> {
-    let (observer, metrics) = (parts.observer.clone(), parts.ground.metrics.loops.clone());
-    own_workers::look_after(parts.activator.clone(), observer, metrics, parts.settings.refresh)
-}
-
-/// Tells, whenever that changes, which controllers share our Leases and not our scope. During a
-/// rolling update that changes the scope it passes; otherwise one of them is set up wrongly.
-async fn check_scopes(parts: Arc<Parts>) {
-    let (mut marks, mine) = (parts.marks.clone(), parts.settings.scope.to_string());
-    let peers = parts.peers();
-    let mut told = Vec::new();
-    loop {
-        let strangers = peers.strangers(&mine);
-        for (owner, theirs) in strangers.iter().filter(|stranger| !told.contains(*stranger)) {
-            tracing::error!(%owner, theirs, mine, "a controller with the same --lease-namespace watches other namespaces: workers may wait for nobody; give it a lease namespace of its own");
-        }
-        parts.ground.metrics.strangers.set(i64::try_from(strangers.len()).unwrap_or(i64::MAX));
-        told = strangers;
-        if marks.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Marks dead instances, a few looks a lease time.
-async fn expire(parts: Arc<Parts>) {
-    let limit = parts.settings.janitor.draining_limit;
-    let (connection, me) = (parts.ground.connection.clone(), Arc::clone(&parts.instance));
-    let expiry = Expiry::new(connection, me, limit);
-    // A look costs no call, and its lag counts twice: to notice the last renewal, and to be due.
-    let (leases, period) = (parts.leases.clone(), parts.settings.lease.renew / 20);
-    let (observer, metrics) = (parts.observer.clone(), parts.ground.metrics.janitor.clone());
-    janitor::instances::expire(expiry, leases, period, observer, metrics).await;
-}
-
-/// Contends for the leader's Lease, and cleans up while we hold it.
-async fn clean(parts: Arc<Parts>, elector: Option<Elector>) {
-    let stop = parts.leave.clone();
-    let scopes = Vec::<Scope>::from(&parts.settings.scope).len();
-    let mut filled = parts.caches.subscribe();
-    let all_filled = filled.wait_for(|filled| filled.len() == scopes);
-    let caches = match stop.run_until_cancelled(all_filled).await {
-        Some(Ok(caches)) => caches.clone(),
-        _ => return,
-    };
-    let tools = parts.janitor_tools(caches);
-    let work = janitor::run(tools, parts.leadership.clone(), stop.clone());
-    match elector {
-        None => work.await,
-        Some(elector) => drop(tokio::join!(elector.run(stop), work)),
-    }
-}
-
-/// Announces that we leave, and waits until the others have adopted what we hold.
-async fn hand_over(parts: &Parts) {
-    parts.leave.cancel();
-    parts.instance.start_draining();
-    let peers = parts.peers();
-    if !peers.has_successor() {
-        tracing::info!("no other controller lives: the next one adopts what this one held");
-        return;
-    }
-    let mut office = parts.instance.office();
-    let handed_over = async {
-        let mut left = parts.lifecycle.holds();
-        while *left.borrow_and_update() > 0 {
-            if left.changed().await.is_err() {
-                return;
-            }
-        }
-    };
-    tokio::select! {
-        () = handed_over => tracing::info!("everything is handed over"),
-        () = tokio::time::sleep(parts.settings.shutdown_grace) => {
-            tracing::warn!("the time to hand over is up; the others adopt the rest");
-        }
-        _ = office.wait_for(|office| *office == Office::Over) => {}
     }
 }
 

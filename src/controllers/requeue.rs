@@ -4,8 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use duckworker_client::{Dice, ErrorClass};
+use duckworker_client::{Dice, Error, ErrorClass};
 use duckworker_core::Uid;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::runtime::controller::{self, Action};
+use kube::runtime::reflector::ObjectRef;
 
 /// Counts the failures in a row of each object.
 #[derive(Debug, Default)]
@@ -36,6 +40,15 @@ impl Requeue {
         };
         pause(class, earlier, self.dice.between(0.75, 1.25))
     }
+
+    /// The same for an object as a controller of the library hands it over.
+    pub fn after(&self, object: &ObjectMeta, error: &Error) -> Action {
+        let uid = object.uid.as_ref().and_then(|uid| Uid::new(uid).ok());
+        Action::requeue(match uid {
+            Some(uid) => self.failed(&uid, error.class()),
+            None => pause(error.class(), 0, 1.0),
+        })
+    }
 }
 
 /// The pause after so many earlier failures. `jitter` spreads those that failed together.
@@ -50,6 +63,23 @@ fn pause(class: ErrorClass, earlier: u32, jitter: f64) -> Duration {
         ErrorClass::Invalid => (Duration::from_secs(2), Duration::from_mins(5)),
     };
     first.saturating_mul(1 << earlier.min(16)).min(most).mul_f64(jitter)
+}
+
+/// Logs the result of a reconcile with its whole chain of causes.
+pub fn report<K: Resource<DynamicType = ()>, T, Q: std::error::Error + 'static>(
+    result: &Result<(ObjectRef<K>, T), controller::Error<Error, Q>>,
+) {
+    match result {
+        // The object went while its reconcile was queued.
+        Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
+        Err(controller::Error::ReconcilerFailed(error, object)) => {
+            let (kind, error) = (K::kind(&()), crate::text::chain(error));
+            tracing::warn!(%kind, name = %object.name, namespace = ?object.namespace, error, "reconcile failed; it is tried again");
+        }
+        Err(error) => {
+            tracing::warn!(error = crate::text::chain(error), "a watch failed; it is tried again");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -245,3 +245,35 @@ enum Verb {
 fn holder(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leads_again_after_its_time_ran_out_is_told_so() {
+        let (sender, watched) = watch::channel(None);
+        let leadership = Leadership { until: Some(watched) };
+        let mut gained = std::pin::pin!(leadership.gained());
+        let mut is_told = || gained.next().now_or_never().flatten().is_some();
+        let lead = || sender.send_replace(Some(Instant::now() + Duration::from_secs(15)));
+        assert!(!is_told());
+        lead();
+        assert!(is_told());
+        tokio::time::advance(Duration::from_secs(5)).await;
+        lead();
+        assert!(!is_told(), "a renewal in time");
+        tokio::time::advance(Duration::from_secs(16)).await;
+        assert!(!leadership.is_held());
+        lead();
+        assert!(is_told(), "a renewal after a gap");
+        sender.send_replace(None);
+        assert!(!is_told());
+        lead();
+        assert!(is_told(), "the Lease was somebody else's meanwhile");
+    }
+}

@@ -16,7 +16,7 @@ impl Round<'_> {
         for caches in &self.tools.caches {
             for pool in caches.pools.store().state() {
                 let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
-                let Some(pool) = caches.pools.get(&namespace, &name) else { continue };
+                let Some(pool) = caches.pools.named(&namespace, &name) else { continue };
                 let pool = pool.pool();
                 let members = caches.members.of(&pool.key.uid);
                 let late = overdue(&members, &pool.terms.hot_idle, self.tools.clock.now());

@@ -22,53 +22,71 @@ use crate::claims::ClaimSnapshot;
 use crate::connection::Connection;
 use crate::dice::Dice;
 use crate::pools::PoolSnapshot;
+use crate::status::Snapshot as _;
 use crate::store::Stored;
 use crate::token::WorkerSnapshot;
 
-/// Reads workers from a watch cache. The snapshots may be old: what follows from them is decided
+/// Reads objects of one kind from a watch cache. They may be old: what follows from them is decided
 /// by a compare-and-swap on the very version seen, or read again.
 ///
-/// A cache comes only together with the watch that fills it ([`WorkerCache::watch`]), so that a
-/// snapshot is always something that the API server said.
+/// A cache comes only together with the watch that fills it, so that a snapshot is always something
+/// that the API server said.
 #[derive(Clone)]
-pub struct WorkerCache {
-    store: Store<DuckWorker>,
+pub struct Cache<K: Lookup<DynamicType = ()> + Clone + 'static> {
+    store: Store<K>,
     is_filled: watch::Receiver<bool>,
 }
 
-impl WorkerCache {
-    /// A cache of the workers in a namespace (or in all), and the stream that keeps it filled
-    /// while it is polled. The stream yields each worker that was touched; `gone` is told of those
-    /// that are deleted.
-    pub fn watch<G>(
-        connection: &Connection,
-        namespace: Option<&str>,
-        mut gone: G,
-    ) -> (Self, impl Stream<Item = watcher::Result<DuckWorker>> + Send + use<G>)
-    where
-        G: FnMut(&DuckWorker) + Send + 'static,
-    {
-        Self::follow(connection, namespace, move |event| {
-            if let watcher::Event::Delete(worker) = event {
-                gone(worker);
-            }
-        })
-    }
+/// Workers.
+pub type WorkerCache = Cache<DuckWorker>;
+/// Pools.
+pub type PoolCache = Cache<DuckWorkerPool>;
+/// Claims.
+pub type ClaimCache = Cache<DuckWorkerClaim>;
 
-    /// The same, with somebody who is told of each event of the watch, after it is in the cache.
+/// A kind that can be kept in a cache.
+pub trait Cached:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Default
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    /// What is read of it.
+    type Snapshot;
+
+    /// Drops what nobody reads.
+    fn trim(&mut self);
+
+    /// Parses it; none for a newer version's. Only a cache has the seal to ask for this: what
+    /// somebody made up is no snapshot.
+    fn snapshot(object: Arc<Self>, seal: Seal) -> Option<Self::Snapshot>;
+}
+
+/// Nobody outside of this file has one.
+#[derive(Debug)]
+pub struct Seal(());
+
+impl<K: Cached> Cache<K> {
+    /// A cache of the objects in a namespace (or in all), and the stream that keeps it filled while
+    /// it is polled. The stream yields each object that was touched; `follow` is told of each event
+    /// of the watch, after it is in the cache.
     pub fn follow<F>(
         connection: &Connection,
         namespace: Option<&str>,
         mut follow: F,
-    ) -> (Self, impl Stream<Item = watcher::Result<DuckWorker>> + Send + use<F>)
+    ) -> (Self, impl Stream<Item = watcher::Result<K>> + Send + use<K, F>)
     where
-        F: FnMut(&watcher::Event<DuckWorker>) + Send + 'static,
+        F: FnMut(&watcher::Event<K>) + Send + 'static,
     {
-        let api: Api<DeserializeGuard<DuckWorker>> = scoped(&connection.client, namespace);
+        let api: Api<DeserializeGuard<K>> = scoped(&connection.client, namespace);
         let (store, writer) = reflector::store();
         let (filled, is_filled) = watch::channel(false);
-        let events = guarded_watch(api, watcher::Config::default(), &connection.dice).modify(trim);
-        let events = reflector::reflector(writer, events).inspect(move |event| {
+        let events = guarded_watch(api, watcher::Config::default(), &connection.dice);
+        let events = reflector::reflector(writer, events.modify(K::trim)).inspect(move |event| {
             let Ok(event) = event else { return };
             follow(event);
             if let watcher::Event::InitDone = event {
@@ -92,132 +110,91 @@ impl WorkerCache {
         self.is_filled.clone()
     }
 
-    /// The worker as last seen; `None` when it is not there or is a newer version's.
-    pub fn get(&self, key: &ObjectRef<DuckWorker>) -> Option<WorkerSnapshot> {
-        let object = self.store.get(key)?;
-        snapshot(&object)
+    /// The object as last seen; `None` when it is not there or is a newer version's.
+    pub fn get(&self, key: &ObjectRef<K>) -> Option<K::Snapshot> {
+        K::snapshot(self.store.get(key)?, Seal(()))
     }
 
-    /// All workers as last seen.
-    pub fn all(&self) -> Vec<WorkerSnapshot> {
-        self.store.state().iter().filter_map(|object| snapshot(object)).collect()
+    /// The same by its name.
+    pub fn named(&self, namespace: &str, name: &str) -> Option<K::Snapshot> {
+        self.get(&ObjectRef::new(name).within(namespace))
     }
 
-    /// Those that pass a glance at the raw object: cheaper than to parse thousands of workers for
-    /// the sake of a few.
-    pub fn select(&self, glance: impl Fn(&DuckWorker) -> bool) -> Vec<WorkerSnapshot> {
-        let objects = self.store.state();
+    /// All objects as last seen.
+    pub fn all(&self) -> Vec<K::Snapshot> {
+        self.select(|_| true)
+    }
+
+    /// Those that pass a glance at the raw object: cheaper than to parse thousands for the sake of
+    /// a few.
+    pub fn select(&self, glance: impl Fn(&K) -> bool) -> Vec<K::Snapshot> {
+        let objects = self.store.state().into_iter();
         objects
-            .iter()
             .filter(|object| glance(object))
-            .filter_map(|object| snapshot(object))
+            .filter_map(|object| K::snapshot(object, Seal(())))
             .collect()
     }
 
     /// The raw store, to read from.
-    pub const fn store(&self) -> &Store<DuckWorker> {
+    pub const fn store(&self) -> &Store<K> {
         &self.store
     }
 }
 
-/// Reads pools from a watch cache, which comes only together with the watch that fills it.
-#[derive(Clone)]
-pub struct PoolCache {
-    store: Store<DuckWorkerPool>,
-    is_filled: watch::Receiver<bool>,
+impl Cached for DuckWorker {
+    type Snapshot = WorkerSnapshot;
+
+    /// Once a worker has its pod, its template is needed no more.
+    fn trim(&mut self) {
+        self.managed_fields_mut().clear();
+        self.annotations_mut().clear();
+        let state = self.status.as_ref().and_then(|s| s.state.parse::<WorkerState>().ok());
+        let starts = matches!(state, None | Some(WorkerState::Pending | WorkerState::Spawning));
+        if !starts {
+            self.spec.template.trim();
+        }
+    }
+
+    fn snapshot(object: Arc<Self>, _: Seal) -> Option<WorkerSnapshot> {
+        match Stored::parse(&object) {
+            Ok(stored) => Some(WorkerSnapshot::new(Arc::new(stored))),
+            Err(error) => {
+                let name = object.name_any();
+                tracing::debug!(worker = name, %error, "left alone: this version cannot read it");
+                None
+            }
+        }
+    }
 }
 
-impl PoolCache {
-    /// A cache of the pools in a namespace (or in all), and the stream that keeps it filled while
-    /// it is polled. The stream yields each pool that was touched.
-    pub fn watch(
-        connection: &Connection,
-        namespace: Option<&str>,
-    ) -> (Self, impl Stream<Item = watcher::Result<DuckWorkerPool>> + Send + use<>) {
-        let (store, writer) = reflector::store();
-        let api = scoped(&connection.client, namespace);
-        let events = guarded_watch(api, watcher::Config::default(), &connection.dice).modify(
-            |pool: &mut DuckWorkerPool| {
-                pool.managed_fields_mut().clear();
-            },
-        );
-        let (filled, is_filled) = watch::channel(false);
-        let events = reflector::reflector(writer, events).inspect(move |event| {
-            if let Ok(watcher::Event::InitDone) = event {
-                filled.send_replace(true);
-            }
-        });
-        (Self { store, is_filled }, events.touched_objects())
+impl Cached for DuckWorkerPool {
+    type Snapshot = PoolSnapshot;
+
+    fn trim(&mut self) {
+        self.managed_fields_mut().clear();
     }
 
-    /// Waits until the cache holds what the API server has. False: its watch ended before.
-    pub async fn wait_until_filled(&self) -> bool {
-        self.is_filled.clone().wait_for(|filled| *filled).await.is_ok()
-    }
-
-    /// The pool as last seen; `None` when it is not there or is a newer version's.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<PoolSnapshot> {
-        let object = self.store.get(&ObjectRef::new(name).within(namespace))?;
+    fn snapshot(object: Arc<Self>, _: Seal) -> Option<PoolSnapshot> {
         PoolSnapshot::parse(object).ok()
     }
-
-    /// The raw store, to read from.
-    pub const fn store(&self) -> &Store<DuckWorkerPool> {
-        &self.store
-    }
 }
 
-/// Reads claims from a watch cache, which comes only together with the watch that fills it.
-#[derive(Clone)]
-pub struct ClaimCache {
-    store: Store<DuckWorkerClaim>,
-    is_filled: watch::Receiver<bool>,
-}
+impl Cached for DuckWorkerClaim {
+    type Snapshot = ClaimSnapshot;
 
-impl ClaimCache {
-    /// A cache of the claims in a namespace (or in all), and the stream that keeps it filled while
-    /// it is polled. The stream yields each claim that was touched; `follow` is told of each event
-    /// of the watch, after it is in the cache.
-    pub fn follow<F>(
-        connection: &Connection,
-        namespace: Option<&str>,
-        mut follow: F,
-    ) -> (Self, impl Stream<Item = watcher::Result<DuckWorkerClaim>> + Send + use<F>)
-    where
-        F: FnMut(&watcher::Event<DuckWorkerClaim>) + Send + 'static,
-    {
-        let (store, writer) = reflector::store();
-        let api = scoped(&connection.client, namespace);
-        let events = guarded_watch(api, watcher::Config::default(), &connection.dice);
-        let events = events.modify(|claim: &mut DuckWorkerClaim| {
-            claim.managed_fields_mut().clear();
-            claim.annotations_mut().clear();
-        });
-        let (filled, is_filled) = watch::channel(false);
-        let events = reflector::reflector(writer, events).inspect(move |event| {
-            let Ok(event) = event else { return };
-            follow(event);
-            if let watcher::Event::InitDone = event {
-                filled.send_replace(true);
-            }
-        });
-        (Self { store, is_filled }, events.touched_objects())
+    fn trim(&mut self) {
+        self.managed_fields_mut().clear();
+        self.annotations_mut().clear();
     }
 
-    /// Waits until the cache holds what the API server has. False: its watch ended before.
-    pub async fn wait_until_filled(&self) -> bool {
-        self.is_filled.clone().wait_for(|filled| *filled).await.is_ok()
-    }
-
-    /// The claim as last seen; `None` when it is not there or is a newer version's.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<ClaimSnapshot> {
-        let object = self.store.get(&ObjectRef::new(name).within(namespace))?;
+    fn snapshot(object: Arc<Self>, _: Seal) -> Option<ClaimSnapshot> {
         ClaimSnapshot::parse(object).ok()
     }
+}
 
-    /// The raw store, to read from.
-    pub const fn store(&self) -> &Store<DuckWorkerClaim> {
-        &self.store
+impl<K: Cached> Debug for Cache<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("len", &self.store.len()).finish_non_exhaustive()
     }
 }
 
@@ -228,34 +205,6 @@ where
     match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
-    }
-}
-
-/// Once a worker has its pod, its template is needed no more.
-fn trim(worker: &mut DuckWorker) {
-    worker.managed_fields_mut().clear();
-    worker.annotations_mut().clear();
-    let state = worker.status.as_ref().and_then(|s| s.state.parse::<WorkerState>().ok());
-    let needs_template = matches!(state, None | Some(WorkerState::Pending | WorkerState::Spawning));
-    if !needs_template {
-        worker.spec.template.trim();
-    }
-}
-
-impl Debug for WorkerCache {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WorkerCache").field("len", &self.store.len()).finish_non_exhaustive()
-    }
-}
-
-fn snapshot(object: &DuckWorker) -> Option<WorkerSnapshot> {
-    match Stored::parse(object) {
-        Ok(stored) => Some(WorkerSnapshot::new(Arc::new(stored))),
-        Err(error) => {
-            let name = object.metadata.name.as_deref().unwrap_or_default();
-            tracing::debug!(worker = name, %error, "left alone: this version cannot read it");
-            None
-        }
     }
 }
 

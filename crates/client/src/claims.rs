@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duckworker_api::claim::{parse, wire};
-use duckworker_api::{DuckWorkerClaim, labels, owned};
+use duckworker_api::{DuckWorkerClaim, Unreadable, labels, owned};
 use duckworker_core::claim::{Claim, ClaimKey, ClaimStatus};
 use duckworker_core::plan::binding::status::secret_name;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::{DeleteParams, PostParams, Preconditions};
-use kube::core::Request;
 use kube::{Api, Resource};
-use serde_json::json;
 
 use crate::answer::{self, Answer, Doubt};
 use crate::error::Error;
 use crate::instance::Instance;
+use crate::status::{self, Snapshot, Written};
 use crate::store::{Version, WorkerStore};
 use crate::token::WorkerSnapshot;
 
@@ -31,34 +30,28 @@ pub struct ClaimSnapshot {
 }
 
 impl ClaimSnapshot {
-    /// Parses what a watch or a read showed.
-    pub(crate) fn parse(object: Arc<DuckWorkerClaim>) -> Result<Self, duckworker_api::Unreadable> {
-        let version = Version::of(&object.metadata)
-            .ok_or(duckworker_api::Unreadable::Missing("metadata.resourceVersion"))?;
-        Ok(Self { claim: Arc::new(parse::claim(&object)?), version, object })
-    }
-
     /// The claim as it was read.
     pub fn claim(&self) -> &Claim {
         &self.claim
     }
-
-    /// The newer of two readings of the same claim.
-    #[must_use]
-    pub fn newer(self, other: Self) -> Self {
-        let same = self.claim.key.uid == other.claim.key.uid;
-        if same && other.version.is_newer_than(&self.version) { other } else { self }
-    }
 }
 
-/// What became of the write of a claim's status.
-#[derive(Debug)]
-#[must_use = "a write that did not land must be planned again"]
-pub enum Written {
-    /// It landed; this is the claim now.
-    Landed(ClaimSnapshot),
-    /// It did not, since the claim had moved; this is the claim now, none if it is gone.
-    Moved(Option<ClaimSnapshot>),
+impl Snapshot for ClaimSnapshot {
+    type Kind = DuckWorkerClaim;
+
+    fn parse(object: Arc<DuckWorkerClaim>) -> Result<Self, Unreadable> {
+        let version =
+            Version::of(&object.metadata).ok_or(Unreadable::Missing("metadata.resourceVersion"))?;
+        Ok(Self { claim: Arc::new(parse::claim(&object)?), version, object })
+    }
+
+    fn object(&self) -> &DuckWorkerClaim {
+        &self.object
+    }
+
+    fn version(&self) -> &Version {
+        &self.version
+    }
 }
 
 /// What became of a connection secret.
@@ -95,56 +88,26 @@ impl ClaimStore {
         namespace: &str,
         name: &str,
     ) -> Result<Option<ClaimSnapshot>, Error> {
-        let what = format!("reading DuckWorkerClaim {namespace}/{name}");
-        let api: Api<DuckWorkerClaim> = Api::namespaced(self.client(), namespace);
-        let found =
-            self.store.connection().read(self.deadline(), &what, || api.get_opt(name)).await?;
-        let parsed = found.map(|object| ClaimSnapshot::parse(Arc::new(object))).transpose();
-        parsed.map_err(|source| Error::Unreadable { what, source })
+        status::observe(&self.store, namespace, name).await
     }
 
     /// Writes a status over the version that was read: the compare-and-swap that decides between
-    /// two binders. A lost answer needs no memory: the next plan begins with what stands there.
+    /// two binders.
     ///
     /// # Errors
     /// When the server refuses or does not answer.
-    pub async fn write(&self, seen: &ClaimSnapshot, new: &ClaimStatus) -> Result<Written, Error> {
-        let key = &seen.claim.key;
-        let what = format!("writing the status of DuckWorkerClaim {key}");
-        self.instance.in_office(|| what.clone())?;
-        let refused = |source| Error::Refused { what: what.clone(), source };
-        let body = json!({
-            "apiVersion": "duckworker.dev/v1alpha1",
-            "kind": "DuckWorkerClaim",
-            "metadata": {
-                "name": key.name,
-                "namespace": key.namespace,
-                "uid": key.uid.as_str(),
-                "resourceVersion": seen.version.as_str(),
-            },
-            "status": wire::status(new, seen.object.status.as_ref()),
-        });
-        let body = serde_json::to_vec(&body).map_err(|e| refused(kube::Error::SerdeError(e)))?;
-        let url = DuckWorkerClaim::url_path(&(), Some(&key.namespace));
-        let request = Request::new(url)
-            .replace_subresource("status", &key.name, &PostParams::default(), body)
-            .map_err(|error| refused(kube::Error::BuildRequest(error)))?;
-        let client = self.client();
-        match answer::ask(self.deadline(), client.request::<DuckWorkerClaim>(request)).await {
-            Answer::Applied(object) => match ClaimSnapshot::parse(Arc::new(object)) {
-                Ok(snapshot) => Ok(Written::Landed(snapshot)),
-                Err(source) => Err(Error::Unreadable { what, source }),
-            },
-            Answer::Refused(kube::Error::Api(status)) if status.code == 404 => {
-                Ok(Written::Moved(None))
-            }
-            Answer::Refused(source) => Err(Error::Refused { what, source }),
-            Answer::Throttled(pause) => Err(Error::Throttled { what, pause }),
-            Answer::Conflict(_) | Answer::Unknown(_) => {
-                let now = self.observe(&key.namespace, &key.name).await?;
-                Ok(Written::Moved(now.filter(|now| now.claim.key.uid == key.uid)))
-            }
-        }
+    pub async fn write(
+        &self,
+        seen: &ClaimSnapshot,
+        status: &ClaimStatus,
+    ) -> Result<Written<ClaimSnapshot>, Error> {
+        status::write(
+            &self.store,
+            &self.instance,
+            seen,
+            wire::status(status, seen.object.status.as_ref()),
+        )
+        .await
     }
 
     /// Makes the connection secret of a claim for a worker: a copy of what a client needs of the

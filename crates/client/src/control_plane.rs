@@ -157,7 +157,7 @@ impl ControlPlane {
         let (instance, heartbeat) = registered.await?;
         let store = WorkerStore::new(connection.clone());
         let lifecycle = WorkerLifecycle::new(store, instance);
-        let (workers, changes) = WorkerCache::watch(connection, Some(&settings.namespace), |_| {});
+        let (workers, changes) = WorkerCache::follow(connection, Some(&settings.namespace), |_| {});
         let (tell, news) = watch::channel(());
         let shared = Arc::new(Shared {
             connection: connection.clone(),

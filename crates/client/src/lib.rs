@@ -26,6 +26,7 @@
 //! | [`instance`] | who we are: identity, Lease, renewal, the standing of others |
 //! | [`claims`] | claims: their status, and their connection secrets |
 //! | [`pools`] | pools: their status, their workers, and the seats that let those start |
+//! | [`status`] | the one write of the status of a pool or a claim |
 //! | [`cache`] | watches that one bad object cannot blind |
 
 pub mod activation;
@@ -49,6 +50,7 @@ pub mod outcome;
 pub mod pools;
 pub mod protocol;
 pub mod refresh;
+pub mod status;
 pub mod store;
 pub mod tenants;
 pub mod token;

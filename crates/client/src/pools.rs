@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duckworker_api::pool::{parse, wire};
-use duckworker_api::{DuckWorker, DuckWorkerPool, DuckWorkerPoolStatus};
+use duckworker_api::{DuckWorker, DuckWorkerPool, Unreadable};
 use duckworker_core::pool::{Ordinal, Pool, PoolStatus};
 use duckworker_core::{Uid, WorkerKey, WorkerState};
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Resource};
-use serde_json::json;
 
 use crate::answer::{self, Answer};
 use crate::error::Error;
 use crate::instance::Instance;
+use crate::status::{self, Snapshot, Written};
 use crate::store::{Version, WorkerStore};
 use crate::token::WorkerSnapshot;
 
@@ -31,13 +31,6 @@ pub struct PoolSnapshot {
 }
 
 impl PoolSnapshot {
-    /// Parses what a watch or a read showed.
-    pub(crate) fn parse(object: Arc<DuckWorkerPool>) -> Result<Self, duckworker_api::Unreadable> {
-        let version = Version::of(&object.metadata)
-            .ok_or(duckworker_api::Unreadable::Missing("metadata.resourceVersion"))?;
-        Ok(Self { pool: Arc::new(parse::pool(&object)?), version, object })
-    }
-
     /// The pool as it was read.
     pub fn pool(&self) -> &Pool {
         &self.pool
@@ -72,14 +65,22 @@ impl Seat {
     }
 }
 
-/// What became of the write of a pool's status.
-#[derive(Debug)]
-#[must_use = "a write that did not land must be planned again"]
-pub enum Written {
-    /// It landed; this is the pool now.
-    Landed(PoolSnapshot),
-    /// It did not, since the pool had moved; this is the pool now, none if it is gone.
-    Moved(Option<PoolSnapshot>),
+impl Snapshot for PoolSnapshot {
+    type Kind = DuckWorkerPool;
+
+    fn parse(object: Arc<DuckWorkerPool>) -> Result<Self, Unreadable> {
+        let version =
+            Version::of(&object.metadata).ok_or(Unreadable::Missing("metadata.resourceVersion"))?;
+        Ok(Self { pool: Arc::new(parse::pool(&object)?), version, object })
+    }
+
+    fn object(&self) -> &DuckWorkerPool {
+        &self.object
+    }
+
+    fn version(&self) -> &Version {
+        &self.version
+    }
 }
 
 /// What became of the creation of a worker.
@@ -104,63 +105,16 @@ impl PoolStore {
         Self { store, instance }
     }
 
-    /// A consistent read. `None`: there is no pool of that name.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the server does not answer, [`Error::Unreadable`] for a newer
-    /// version's object.
-    pub async fn observe(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Option<PoolSnapshot>, Error> {
-        let what = format!("reading DuckWorkerPool {namespace}/{name}");
-        let api: Api<DuckWorkerPool> = Api::namespaced(self.client(), namespace);
-        let found =
-            self.store.connection().read(self.deadline(), &what, || api.get_opt(name)).await?;
-        let parsed = found.map(|object| PoolSnapshot::parse(Arc::new(object))).transpose();
-        parsed.map_err(|source| Error::Unreadable { what, source })
-    }
-
-    /// Writes a status over the version that was read. A lost answer needs no memory: whatever
-    /// became of the write, the next plan begins with what stands there, and the version in an
-    /// old one keeps it from landing late on anything else.
+    /// Writes a status over the version that was read.
     ///
     /// # Errors
     /// When the server refuses or does not answer.
-    pub async fn write(&self, seen: &PoolSnapshot, status: &PoolStatus) -> Result<Written, Error> {
-        let key = &seen.pool.key;
-        let what = format!("writing the status of DuckWorkerPool {key}");
-        self.instance.in_office(|| what.clone())?;
-        let body = body(seen, &wire::status(status, &seen.object));
-        let body = serde_json::to_vec(&body).map_err(|error| Error::Refused {
-            what: what.clone(),
-            source: kube::Error::SerdeError(error),
-        })?;
-        let url = DuckWorkerPool::url_path(&(), Some(&key.namespace));
-        let request = Request::new(url)
-            .replace_subresource("status", &key.name, &PostParams::default(), body)
-            .map_err(|error| Error::Refused {
-                what: what.clone(),
-                source: kube::Error::BuildRequest(error),
-            })?;
-        let client = self.client();
-        let answer = answer::ask(self.deadline(), client.request::<DuckWorkerPool>(request)).await;
-        match answer {
-            Answer::Applied(object) => match PoolSnapshot::parse(Arc::new(object)) {
-                Ok(snapshot) => Ok(Written::Landed(snapshot)),
-                Err(source) => Err(Error::Unreadable { what, source }),
-            },
-            Answer::Refused(kube::Error::Api(status)) if status.code == 404 => {
-                Ok(Written::Moved(None))
-            }
-            Answer::Refused(source) => Err(Error::Refused { what, source }),
-            Answer::Throttled(pause) => Err(Error::Throttled { what, pause }),
-            Answer::Conflict(_) | Answer::Unknown(_) => {
-                let now = self.observe(&key.namespace, &key.name).await?;
-                Ok(Written::Moved(now.filter(|now| now.pool.key.uid == key.uid)))
-            }
-        }
+    pub async fn write(
+        &self,
+        seen: &PoolSnapshot,
+        status: &PoolStatus,
+    ) -> Result<Written<PoolSnapshot>, Error> {
+        status::write(&self.store, &self.instance, seen, wire::status(status, &seen.object)).await
     }
 
     /// Creates the worker of a seat that this very reading shows taken. One that is there already
@@ -233,7 +187,8 @@ impl PoolStore {
             return Ok(false);
         }
         let key = &seen.pool.key;
-        let pool = self.observe(&key.namespace, &key.name).await?;
+        let pool: Option<PoolSnapshot> =
+            status::observe(&self.store, &key.namespace, &key.name).await?;
         if !pool.is_some_and(|pool| may_go(&pool.pool, &seen.pool, worker)) {
             return Ok(false);
         }
@@ -270,19 +225,4 @@ fn may_go(now: &Pool, seen: &Pool, worker: &WorkerKey) -> bool {
         .ordinal_of(&worker.name)
         .is_some_and(|own| own >= seats.next || seats.taken.get(&own) == Some(&None));
     now.key.uid == seen.key.uid && !waits
-}
-
-fn body(seen: &PoolSnapshot, status: &DuckWorkerPoolStatus) -> serde_json::Value {
-    let key = &seen.pool.key;
-    json!({
-        "apiVersion": "duckworker.dev/v1alpha1",
-        "kind": "DuckWorkerPool",
-        "metadata": {
-            "name": key.name,
-            "namespace": key.namespace,
-            "uid": key.uid.as_str(),
-            "resourceVersion": seen.version.as_str(),
-        },
-        "status": status,
-    })
 }

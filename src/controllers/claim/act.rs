@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use duckworker_client::claims::{Connected, Written};
+use duckworker_client::claims::Connected;
+use duckworker_client::status::Written;
 use duckworker_client::{Error, Origin, Outcome, WorkerSnapshot};
 use duckworker_core::claim::ClaimStatus;
 use duckworker_core::plan::binding::status::Why;

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::context::Context;
 use super::pool::told;
+use super::requeue;
 use super::watches::{self, Touched};
 
 /// Runs the controller of one scope until it is told to stop; what is under way is finished.
@@ -51,6 +52,6 @@ pub async fn run(
         .reconcile_on(moved)
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile::reconcile, reconcile::after_error, context)
-        .for_each(async |result| reconcile::report(&result))
+        .for_each(async |result| requeue::report(&result))
         .await;
 }

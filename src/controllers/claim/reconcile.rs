@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use duckworker_api::DuckWorkerClaim;
 use duckworker_client::Error;
-use duckworker_core::Uid;
+use duckworker_core::claim::Phase;
 use duckworker_core::plan::worker::Turn;
 use kube::ResourceExt;
-use kube::runtime::controller::{self, Action};
+use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::act::{self, Progress};
@@ -31,7 +31,7 @@ pub async fn reconcile(
         && context.caches.pools.wait_until_filled().await
         && context.caches.workers.wait_until_filled().await;
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let claim = context.claims.get(&namespace, &name).filter(|_| filled);
+    let claim = context.claims.named(&namespace, &name).filter(|_| filled);
     let Some(claim) = claim else { return Ok(Action::await_change()) };
     let tenant = format!("{namespace}/{}", claim.claim().tenant);
     if context.peers.turn_for(&tenant) == Turn::Others {
@@ -42,12 +42,11 @@ pub async fn reconcile(
     let uid = claim.claim().key.uid.clone();
     let result = Box::pin(drive(&context, Sight::of(claim))).await;
     timer.finish(result.as_ref().map_or_else(|error| error.class().into(), |_| "ok"));
-    Ok(match result? {
+    let progress = result?;
+    context.requeue.succeeded(&uid);
+    Ok(match progress {
         Progress::Wait(time) => Action::requeue(time),
-        Progress::Again | Progress::Rest => {
-            context.requeue.succeeded(&uid);
-            Action::await_change()
-        }
+        Progress::Again | Progress::Rest => Action::await_change(),
     })
 }
 
@@ -63,11 +62,11 @@ async fn drive(context: &Context, mut sight: Sight) -> Result<Progress, Error> {
     Ok(Progress::Wait(Duration::from_secs(1)))
 }
 
-/// The claims that are not Ready, nor over.
+/// The claims that are not over.
 pub fn unfinished(claims: &Store<DuckWorkerClaim>) -> Vec<ObjectRef<DuckWorkerClaim>> {
     let is_over = |claim: &DuckWorkerClaim| {
-        let phase = claim.status.as_ref().map_or("Pending", |status| &status.phase);
-        matches!(phase, "Lost" | "Failed")
+        let phase = claim.status.as_ref().and_then(|status| status.phase.parse().ok());
+        phase.is_some_and(Phase::is_final)
     };
     let all = claims.state();
     all.iter().filter(|claim| !is_over(claim)).map(|claim| ObjectRef::from_obj(&**claim)).collect()
@@ -76,25 +75,5 @@ pub fn unfinished(claims: &Store<DuckWorkerClaim>) -> Vec<ObjectRef<DuckWorkerCl
 /// When to look at a claim again after an error.
 #[allow(clippy::needless_pass_by_value, reason = "the library's signature")]
 pub fn after_error(object: Arc<DuckWorkerClaim>, error: &Error, context: Arc<Context>) -> Action {
-    let uid = object.metadata.uid.as_ref().and_then(|uid| Uid::new(uid).ok());
-    let pause =
-        uid.map_or(Duration::from_secs(10), |uid| context.requeue.failed(&uid, error.class()));
-    Action::requeue(pause)
-}
-
-/// Logs the result of a reconcile with its whole chain of causes.
-pub fn report<T, Q: std::error::Error + 'static>(
-    result: &Result<(ObjectRef<DuckWorkerClaim>, T), controller::Error<Error, Q>>,
-) {
-    match result {
-        // The object went while its reconcile was queued.
-        Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
-        Err(controller::Error::ReconcilerFailed(error, object)) => {
-            let error = crate::text::chain(error);
-            tracing::warn!(claim = %object.name, namespace = ?object.namespace, error, "reconcile failed; it is tried again");
-        }
-        Err(error) => {
-            tracing::warn!(error = crate::text::chain(error), "a watch failed; it is tried again");
-        }
-    }
+    context.requeue.after(&object.metadata, error)
 }

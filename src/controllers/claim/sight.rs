@@ -39,7 +39,7 @@ impl Sight {
     /// The next step.
     pub fn plan(&self, context: &Context) -> Step {
         let claim = self.claim.claim();
-        let pool = context.caches.pools.get(&claim.key.namespace, &claim.pool);
+        let pool = context.caches.pools.named(&claim.key.namespace, &claim.pool);
         let members = pool.as_ref().map_or_else(Vec::new, |pool| members_of(context, pool));
         let worker = naming(&members, claim);
         if worker.is_none() && context.waiting.is_served(&claim.key.uid) {

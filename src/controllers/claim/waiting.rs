@@ -176,7 +176,7 @@ impl Inner {
         let (stay, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.claims)
             .into_iter()
             .partition(|(_, entry)| entry.listing == listing);
-        self.claims = stay.into_iter().collect();
+        self.claims = stay;
         for entry in gone.into_values().filter(|entry| entry.served.is_none()) {
             if let Some(queue) = self.queues.get_mut(&entry.pool) {
                 queue.leave(&entry.tenant, &entry.place);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use duckworker_client::pools::{Made, Written};
+use duckworker_client::pools::Made;
+use duckworker_client::status::Written;
 use duckworker_client::{Error, ErrorClass, Origin, Outcome};
 use duckworker_core::plan::pool::Step;
 use duckworker_core::pool::{Ordinal, PoolStatus};

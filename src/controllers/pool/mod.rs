@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use self::context::Context;
 use self::members::Members;
 use super::claim::waiting::Waiting;
+use super::requeue;
 use super::watches::{self, Touched};
 
 /// What the controllers of workers and of pools tell each other.
@@ -168,6 +169,6 @@ pub async fn run(
         .reconcile_all_on(gained)
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile::reconcile, reconcile::after_error, context)
-        .for_each(async |result| reconcile::report(&result))
+        .for_each(async |result| requeue::report(&result))
         .await;
 }

@@ -9,8 +9,7 @@ use duckworker_client::{Error, PoolSnapshot};
 use duckworker_core::Uid;
 use duckworker_core::plan::pool::{self as plan, Step, View};
 use kube::ResourceExt;
-use kube::runtime::controller::{self, Action};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::controller::Action;
 
 use super::act;
 use super::context::Context;
@@ -55,7 +54,7 @@ pub async fn reconcile(
         return Ok(Action::await_change());
     }
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let Some(pool) = context.pools.get(&namespace, &name) else {
+    let Some(pool) = context.pools.named(&namespace, &name) else {
         return Ok(Action::await_change());
     };
     let timer = context.observer.reconcile("pool");
@@ -116,25 +115,5 @@ fn plan_next(context: &Context, look: &Look) -> Step {
 /// When to look at a pool again after an error.
 #[allow(clippy::needless_pass_by_value, reason = "the library's signature")]
 pub fn after_error(object: Arc<DuckWorkerPool>, error: &Error, context: Arc<Context>) -> Action {
-    let uid = object.metadata.uid.as_ref().and_then(|uid| Uid::new(uid).ok());
-    let pause =
-        uid.map_or(Duration::from_secs(10), |uid| context.requeue.failed(&uid, error.class()));
-    Action::requeue(pause)
-}
-
-/// Logs the result of a reconcile with its whole chain of causes.
-pub fn report<T, Q: std::error::Error + 'static>(
-    result: &Result<(ObjectRef<DuckWorkerPool>, T), controller::Error<Error, Q>>,
-) {
-    match result {
-        // The object went while its reconcile was queued.
-        Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
-        Err(controller::Error::ReconcilerFailed(error, object)) => {
-            let error = crate::text::chain(error);
-            tracing::warn!(pool = %object.name, namespace = ?object.namespace, error, "reconcile failed; it is tried again");
-        }
-        Err(error) => {
-            tracing::warn!(error = crate::text::chain(error), "a watch failed; it is tried again");
-        }
-    }
+    context.requeue.after(&object.metadata, error)
 }

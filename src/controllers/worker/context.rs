@@ -59,14 +59,14 @@ impl Caches {
     /// none may change with the next version of the pool, of which a watch tells.
     pub fn seat_of(&self, worker: &WorkerSnapshot) -> Option<Seat> {
         let pool = worker.worker().pool.as_ref()?;
-        self.pools.get(&worker.key().namespace, &pool.name)?.seat_of(worker)
+        self.pools.named(&worker.key().namespace, &pool.name)?.seat_of(worker)
     }
 
     /// Whether a worker may serve its tenant a second time. Without a pool nobody says that it may
     /// not.
     pub fn reuse_of(&self, worker: &WorkerSnapshot) -> Reuse {
         let pool = worker.worker().pool.as_ref();
-        let pool = pool.and_then(|pool| self.pools.get(&worker.key().namespace, &pool.name));
+        let pool = pool.and_then(|pool| self.pools.named(&worker.key().namespace, &pool.name));
         pool.map_or(Reuse::SameTenant, |pool| pool.pool().terms.reuse)
     }
 

@@ -39,6 +39,7 @@ use self::context::{Caches, Context};
 use self::made::JustMade;
 use super::nodes;
 use super::pool::{Links, told};
+use super::requeue;
 use super::watches::{self, Scope, Told, WorkerFollower};
 
 /// Tells the context which workers are gone, and the pools what became of theirs.
@@ -121,6 +122,6 @@ pub async fn run(
         .reconcile_all_on(watches::changes(relists))
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile::reconcile, reconcile::after_error, context)
-        .for_each(async |result| reconcile::report(&result))
+        .for_each(async |result| requeue::report(&result))
         .await;
 }

@@ -9,7 +9,7 @@ use duckworker_core::Uid;
 use duckworker_core::plan::worker::{self as plan, Turn};
 use duckworker_core::planted::{Bug, planted};
 use kube::Resource;
-use kube::runtime::controller::{self, Action};
+use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
 use super::act::{self, Progress};
@@ -85,25 +85,5 @@ pub fn after_error(object: Arc<DuckWorker>, error: &Error, context: Arc<Context>
     if planted(Bug::ErrorsForgotten) {
         return Action::await_change();
     }
-    let class = error.class();
-    let uid = object.metadata.uid.as_ref().and_then(|uid| Uid::new(uid).ok());
-    let pause = uid.map_or(Duration::from_secs(10), |uid| context.requeue.failed(&uid, class));
-    Action::requeue(pause)
-}
-
-/// Logs the result of a reconcile with its whole chain of causes.
-pub fn report<T, Q: std::error::Error + 'static>(
-    result: &Result<(ObjectRef<DuckWorker>, T), controller::Error<Error, Q>>,
-) {
-    match result {
-        // The object went while its reconcile was queued.
-        Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
-        Err(controller::Error::ReconcilerFailed(error, object)) => {
-            let error = crate::text::chain(error);
-            tracing::warn!(worker = %object.name, namespace = ?object.namespace, error, "reconcile failed; it is tried again");
-        }
-        Err(error) => {
-            tracing::warn!(error = crate::text::chain(error), "a watch failed; it is tried again");
-        }
-    }
+    context.requeue.after(&object.metadata, error)
 }

@@ -133,7 +133,7 @@ async fn look_for_claim(context: &Context, seen: &WorkerSnapshot) -> Result<Clai
     }
     let namespace = &worker.key.namespace;
     let is_it = |claim: &ClaimSnapshot| claim.claim().key.uid == named.uid;
-    let cached = context.caches.claims.get(namespace, &named.name).filter(is_it);
+    let cached = context.caches.claims.named(namespace, &named.name).filter(is_it);
     let claim = match cached {
         Some(claim) => Some(claim),
         None => context.claims.observe(namespace, &named.name).await?.filter(is_it),

@@ -1,6 +1,7 @@
 //! None of them can be put together from its parts.
-use duckworker_client::{DeletePermit, PodGone, Swept, WorkerCache, WorkerLease, WorkerSnapshot};
-use duckworker_core::{LeaseFence, SnapshotFence, WorkerKey};
+use duckworker_client::{DeletePermit, PodGone, Seat, Swept, WorkerCache, WorkerLease, WorkerSnapshot};
+use duckworker_client::cache::Seal;
+use duckworker_core::{LeaseFence, SnapshotFence, Uid, WorkerKey};
 use kube::runtime::reflector::Store;
 
 fn lease(fence: LeaseFence) -> WorkerLease {
@@ -25,6 +26,14 @@ fn gone(key: WorkerKey) -> PodGone {
 
 fn swept(key: WorkerKey) -> Swept {
     Swept { key }
+}
+
+fn seat(worker: Uid) -> Seat {
+    Seat { worker }
+}
+
+fn seal() -> Seal {
+    Seal(())
 }
 
 fn main() {}

@@ -1,4 +1,4 @@
-//! S18: a claim names a worker that holds it, no two name one, and it lets go of a worker only when
+//! S22: a claim names a worker that holds it, no two name one, and it lets go of a worker only when
 //! that is lost. Failed and Lost are final.
 
 use std::collections::BTreeSet;
@@ -33,22 +33,22 @@ impl Claims {
         let Some(before) = step.world.object(CLAIMS, step.uid()) else { return };
         let (old, new) = (&before.value, &step.version.object);
         if is_final(old) && phase(old) != phase(new) {
-            step.breaks(report, "S18", format!("{:?} is not final", phase(old)));
+            step.breaks(report, "S22", format!("{:?} is not final", phase(old)));
         }
         if worker(old) == worker(new) {
             return;
         }
         if let Some(lost) = worker(old).filter(|uid| serves(step, uid)) {
-            step.breaks(report, "S18", format!("it lets go of {lost}, which serves it"));
+            step.breaks(report, "S22", format!("it lets go of {lost}, which serves it"));
         }
         let Some(uid) = worker(new) else { return };
         if !self.held.contains(&(uid.to_owned(), step.uid().to_owned())) {
-            step.breaks(report, "S18", format!("{uid} never held it"));
+            step.breaks(report, "S22", format!("{uid} never held it"));
         }
         let names_it = |object: &Value| worker(object) == Some(uid) && !is_final(object);
         let mut others = step.world.all(CLAIMS).filter(|(other, _)| *other != step.uid());
         if let Some((_, other)) = others.find(|(_, other)| names_it(&other.value)) {
-            step.breaks(report, "S18", format!("{} names {uid} too", name_of(&other.value)));
+            step.breaks(report, "S22", format!("{} names {uid} too", name_of(&other.value)));
         }
     }
 }
@@ -87,7 +87,7 @@ mod tests {
         story.worker("w").set("tenant", "t").set("claim", "c").owned("a", 1, "Hot");
         story.object("claims", "c", claim("Pending", None));
         story.object("claims", "c", claim("Ready", Some("w")));
-        story.kept("S18");
+        story.kept("S22");
         story
     }
 
@@ -96,14 +96,14 @@ mod tests {
         let mut story = held();
         story.object("claims", "d", claim("Pending", None));
         story.object("claims", "d", claim("Ready", Some("v")));
-        story.broke("S18");
+        story.broke("S22");
     }
 
     #[test]
     fn a_claim_keeps_who_serves_it() {
         let mut story = held();
         story.object("claims", "c", claim("Pending", None));
-        story.broke("S18");
+        story.broke("S22");
     }
 
     #[test]
@@ -111,6 +111,6 @@ mod tests {
         let mut story = Story::new();
         story.object("claims", "c", claim("Failed", None));
         story.object("claims", "c", claim("Pending", None));
-        story.broke("S18");
+        story.broke("S22");
     }
 }

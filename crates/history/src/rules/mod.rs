@@ -15,7 +15,7 @@
 //! | [`instances`] | S19 death of instances, S20 the dead do not write |
 //! | [`clocks`] | S21 idle clocks |
 //! | [`pools`] | S15 a pool's maximum |
-//! | [`claims`] | S18 whose worker a claim names |
+//! | [`claims`] | S22 whose worker a claim names |
 //! | [`calm`] | L1 to L9, when the faults have stopped |
 
 pub mod assignment;

@@ -38,7 +38,7 @@ impl<'a> Pasture<'a> {
         let namespace = ground.cluster.create_namespace("claims").await?;
         let writer = RawWriter::new(&ground.account).await?;
         let connection = Connection::new(ground.account.config()?)?;
-        let (cache, changes) = WorkerCache::watch(&connection, Some(&namespace.name), drop_quietly);
+        let (cache, changes) = WorkerCache::follow(&connection, Some(&namespace.name), |_| {});
         tokio::spawn(changes.for_each(async |_| {}));
         Ok(Self { namespace, cache, writer, made: AtomicUsize::new(0) })
     }
@@ -85,6 +85,3 @@ fn note(worker: &DuckWorker) -> Result<Note> {
         ..Note::default()
     })
 }
-
-/// Nobody follows what is deleted.
-fn drop_quietly(_: &DuckWorker) {}
