@@ -1,6 +1,5 @@
 //! None of them can be put together from its parts.
 use duckworker_client::{DeletePermit, PodGone, Seat, Swept, WorkerCache, WorkerLease, WorkerSnapshot};
-use duckworker_client::cache::Seal;
 use duckworker_core::{LeaseFence, SnapshotFence, Uid, WorkerKey};
 use kube::runtime::reflector::Store;
 
@@ -30,10 +29,6 @@ fn swept(key: WorkerKey) -> Swept {
 
 fn seat(worker: Uid) -> Seat {
     Seat { worker }
-}
-
-fn seal() -> Seal {
-    Seal(())
 }
 
 fn main() {}
