@@ -10,8 +10,8 @@ use anyhow::Context as _;
 use duckworker_client::cache::{self, Filled};
 use duckworker_client::instance::Heartbeat;
 use duckworker_client::{
-    Activator, ClaimCache, Connection, Instance, InstanceSettings, PoolCache, Role, TenantSecrets,
-    TransitionObserver, WorkerLifecycle, WorkerProtocol, WorkerStore,
+    Activator, ClaimCache, Connection, Instance, InstanceSettings, PoolCache, Role, TenantCache,
+    TenantSecrets, TransitionObserver, WorkerLifecycle, WorkerProtocol, WorkerStore,
 };
 use duckworker_flight::Flight;
 use futures::FutureExt as _;
@@ -26,6 +26,7 @@ use self::tasks::{
 };
 use crate::controllers::claim;
 use crate::controllers::pool::{self, Links};
+use crate::controllers::tenant;
 use crate::controllers::watches::{self, Scope};
 use crate::controllers::worker;
 use crate::controllers::worker::context::Caches;
@@ -242,16 +243,20 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
     let (claims, claim_changes) = ClaimCache::follow(connection, scope.namespace(), move |event| {
         followed.claim_followed(event);
     });
-    let mine = (pools.clone(), claims.clone(), Arc::clone(&links));
+    let (tenants, tenant_changes) = TenantCache::follow(connection, scope.namespace(), |_| {});
+    let mine = (pools.clone(), claims.clone(), tenants.clone(), Arc::clone(&links));
     let workers =
         worker::run(connection, &scope, marks, mine, ends.seated_workers, make_context, stop());
     let look_after_claims = async {
         if let Ok(caches) = caches.clone().await {
             let bind = Arc::new(parts.claim_context(caches.clone(), &links));
             let fill = Arc::new(parts.pool_context(&caches, &links));
-            let marks = watches::changes(parts.marks.clone());
+            let keep = Arc::new(parts.tenant_context(caches, &links));
+            let marks = || watches::changes(parts.marks.clone());
+            let (held, touched) = (ends.changed_tenants, Arc::clone(&links));
             tokio::join!(
-                claim::run(claims, claim_changes, ends.changed_claims, marks, bind, stop()),
+                claim::run(claims, claim_changes, ends.changed_claims, marks(), bind, stop()),
+                tenant::run(tenants, tenant_changes, touched, held, marks(), keep, stop()),
                 pool::run(pools, pool_changes, links, ends.changed_pools, fill, stop()),
             );
         }

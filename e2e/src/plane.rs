@@ -11,7 +11,7 @@ use duckworker_client::{
 };
 use duckworker_core::{Note, Tenant};
 use duckworker_faults::choose::Script;
-use duckworker_faults::{Fault, Faults, Verb};
+use duckworker_faults::{Call, Fault, Faults, Verb};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::task::JoinHandle;
@@ -37,7 +37,17 @@ pub struct Plane {
 impl Plane {
     /// Registers an instance in the namespace of a test. Its calls get this deadline.
     pub async fn register(ns: &TestNamespace<'_>, deadline: Duration) -> Result<Self> {
-        let faults = Faults::none().counting(|call| call.is(Verb::Update, "duckworkers/status"));
+        let worker_writes = |call: &Call| call.is(Verb::Update, "duckworkers/status");
+        Self::registered_counting(ns, deadline, worker_writes).await
+    }
+
+    /// The same with faults under other calls.
+    pub async fn registered_counting(
+        ns: &TestNamespace<'_>,
+        deadline: Duration,
+        counts: impl Fn(&Call) -> bool + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let faults = Faults::none().counting(counts);
         let connection = Connection::with_layer(ns.cluster.config()?, &faults.layer())?;
         let settings = InstanceSettings::default();
         let (instance, heartbeat) =

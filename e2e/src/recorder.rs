@@ -41,6 +41,7 @@ impl Recorder {
             (line::WORKERS, GroupVersionKind::gvk("duckworker.dev", "v1alpha1", "DuckWorker")),
             (line::POOLS, GroupVersionKind::gvk("duckworker.dev", "v1alpha1", "DuckWorkerPool")),
             (line::CLAIMS, GroupVersionKind::gvk("duckworker.dev", "v1alpha1", "DuckWorkerClaim")),
+            (line::TENANTS, GroupVersionKind::gvk("duckworker.dev", "v1alpha1", "DuckTenant")),
             (line::PODS, GroupVersionKind::gvk("", "v1", "Pod")),
             (line::SECRETS, GroupVersionKind::gvk("", "v1", "Secret")),
             (line::LEASES, GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease")),

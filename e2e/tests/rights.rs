@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use duckworker_api::{DuckWorker, DuckWorkerClaim, DuckWorkerPool, labels};
+use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool, labels};
 use duckworker_e2e::claim::{bind, claim};
 use duckworker_e2e::install::{SYSTEM, project_root, replica};
 use duckworker_e2e::pool::{await_count, late_creation, pool, workers_of};
@@ -94,8 +94,10 @@ async fn strays(ns: &TestNamespace<'_>) -> Result<()> {
     await_gone(&ns.api(), &stray).await
 }
 
-/// A pool, a claim that is bound and given up, and a worker that a sleeping leader created late.
+/// A tenant with a cap, a pool, a claim that is bound and given up, and a worker that a sleeping leader created late.
 async fn pools(ns: &TestNamespace<'_>) -> Result<()> {
+    let capped = json!({ "metadata": { "name": "acme" }, "spec": { "maxWorkers": 3 } });
+    ns.create::<DuckTenant>(capped).await?;
     ns.create::<DuckWorkerPool>(pool("p", 1, 5)).await?;
     let idle = await_count(ns, "p", "Idle", 1).await?;
     bind(ns, claim("c", "p", "acme")).await?;
@@ -176,8 +178,6 @@ async fn the_verbs_used_are_the_verbs_granted() -> Result<()> {
         .collect();
     // Asked about by the API server when we set blockOwnerDeletion; no request of its own.
     used.insert(("update".to_owned(), "duckworkers/finalizers".to_owned()));
-    // When a worker that speaks Flight is activated, which takes a real DuckDB: see `real_duckdb`.
-    used.insert(("get".to_owned(), "ducktenants".to_owned()));
     used.insert(("update".to_owned(), "duckworkerpools/finalizers".to_owned()));
     let granted = granted(&cluster).await.context("the roles of config/")?;
     let unused: Vec<_> = granted.difference(&used).collect();

@@ -4,5 +4,6 @@ pub mod claim;
 pub mod nodes;
 pub mod pool;
 pub mod requeue;
+pub mod tenant;
 pub mod watches;
 pub mod worker;

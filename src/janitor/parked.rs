@@ -2,7 +2,7 @@
 
 use duckworker_client::{Error, Origin, WorkerSnapshot};
 use duckworker_core::plan::janitor::parked::overdue;
-use duckworker_core::{Reason, Uid};
+use duckworker_core::{Reason, Tenant, Uid};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
@@ -19,7 +19,13 @@ impl Round<'_> {
                 let Some(pool) = caches.pools.named(&namespace, &name) else { continue };
                 let pool = pool.pool();
                 let members = caches.members.of(&pool.key.uid);
-                let late = overdue(&members, &pool.terms.hot_idle, self.tools.clock.now());
+                // A tenant's own word goes before the pool's.
+                let terms_of = |tenant: &Tenant| {
+                    let declared = caches.tenants.named(&namespace, tenant.as_str());
+                    let terms = declared.map(|declared| declared.tenant().terms.hot_idle);
+                    terms.unwrap_or_default().over(&pool.terms.hot_idle)
+                };
+                let late = overdue(&members, terms_of, self.tools.clock.now());
                 found.extend(late.iter().filter_map(|uid| snapshot(caches, &namespace, uid)));
             }
         }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use duckworker_client::{Children, ClaimStore, PoolStore};
+use duckworker_client::{Children, ClaimStore, PoolStore, TenantStore};
 
 use super::Parts;
 use crate::controllers::claim;
 use crate::controllers::pool::{self, Links};
 use crate::controllers::requeue::Requeue;
+use crate::controllers::tenant;
 use crate::controllers::worker::context::{Caches, Context};
 
 impl Parts {
@@ -22,6 +23,7 @@ impl Parts {
             caches,
             members: Arc::clone(&links.members),
             waiting: Arc::clone(&links.waiting),
+            holdings: Arc::clone(&links.holdings),
             store: self.claim_store(),
             lifecycle: self.lifecycle.clone(),
             peers: self.peers(),
@@ -37,6 +39,7 @@ impl Parts {
         pool::context::Context {
             pools: caches.pools.clone(),
             workers: caches.workers.clone(),
+            tenants: caches.tenants.clone(),
             members: Arc::clone(&links.members),
             waiting: Arc::clone(&links.waiting),
             store: PoolStore::new(store, Arc::clone(&self.instance)),
@@ -47,6 +50,24 @@ impl Parts {
             requeue: self.requeue(),
             memory: pool::context::Memory::default(),
             pace: Duration::from_secs(1),
+            concurrency: self.concurrency(),
+        }
+    }
+
+    pub(super) fn tenant_context(&self, caches: Caches, links: &Links) -> tenant::context::Context {
+        let store = self.lifecycle.store().clone();
+        tenant::context::Context {
+            tenants: caches.tenants.clone(),
+            caches,
+            holdings: Arc::clone(&links.holdings),
+            store: TenantStore::new(store.clone(), Arc::clone(&self.instance)),
+            workers: store,
+            children: Children::new(self.lifecycle.clone()),
+            peers: self.peers(),
+            clock: self.ground.connection.clock.clone(),
+            observer: self.observer.clone(),
+            requeue: self.requeue(),
+            memory: tenant::context::Memory::default(),
             concurrency: self.concurrency(),
         }
     }

@@ -66,3 +66,7 @@ pub const SECRET_SUFFIX: &str = "-rpc";
 pub const DOMAIN: &str = "duckworker.dev/";
 /// What the names of our own environment variables start with.
 pub const ENV_PREFIX: &str = "DUCKWORKER_";
+
+/// An annotation that says nothing: it was set to move a worker on to another version, so that a
+/// claim which was based on the one before, and whose author died, can never land.
+pub const MOVED_ON: &str = "duckworker.dev/moved-on";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
-use duckworker_api::{DuckWorker, DuckWorkerClaim, DuckWorkerPool};
+use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
 use duckworker_core::WorkerState;
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, Stream, StreamExt};
@@ -24,6 +24,7 @@ use crate::dice::Dice;
 use crate::pools::PoolSnapshot;
 use crate::status::Snapshot as _;
 use crate::store::Stored;
+use crate::tenants::TenantSnapshot;
 use crate::token::WorkerSnapshot;
 
 /// Reads objects of one kind from a watch cache. They may be old: what follows from them is decided
@@ -43,6 +44,8 @@ pub type WorkerCache = Cache<DuckWorker>;
 pub type PoolCache = Cache<DuckWorkerPool>;
 /// Claims.
 pub type ClaimCache = Cache<DuckWorkerClaim>;
+/// Tenants.
+pub type TenantCache = Cache<DuckTenant>;
 
 /// A kind that can be kept in a cache.
 pub trait Cached:
@@ -189,6 +192,19 @@ impl Cached for DuckWorkerClaim {
 
     fn snapshot(object: Arc<Self>, _: Seal) -> Option<ClaimSnapshot> {
         ClaimSnapshot::parse(object).ok()
+    }
+}
+
+impl Cached for DuckTenant {
+    type Snapshot = TenantSnapshot;
+
+    fn trim(&mut self) {
+        self.managed_fields_mut().clear();
+        self.annotations_mut().clear();
+    }
+
+    fn snapshot(object: Arc<Self>, _: Seal) -> Option<TenantSnapshot> {
+        TenantSnapshot::parse(object).ok()
     }
 }
 

@@ -17,7 +17,7 @@
 //! | [`lifecycle`] | every transition of the table, as a method |
 //! | [`token`] | leases, snapshots, permits: what cannot be forged |
 //! | [`protocol`], [`credentials`] | how workers are talked to, and what they are told for their tenant |
-//! | [`tenants`] | tenants' credentials out of their activation secrets |
+//! | [`tenants`] | tenants: the ledger that keeps their caps, and credentials out of their activation secrets |
 //! | [`activation`] | a worker is told its tenant's credentials |
 //! | [`refresh`], [`health`] | the two loops of an instance over its own workers |
 //! | [`control_plane`] | the face for programs that hand sessions to workers |
@@ -56,7 +56,7 @@ pub mod tenants;
 pub mod token;
 
 pub use activation::{ActivationError, Activator};
-pub use cache::{ClaimCache, PoolCache, WorkerCache};
+pub use cache::{ClaimCache, PoolCache, TenantCache, WorkerCache};
 pub use children::Children;
 pub use claims::{ClaimSnapshot, ClaimStore};
 pub use clock::ServerClock;
@@ -77,5 +77,5 @@ pub use pools::{PoolSnapshot, PoolStore, Seat};
 pub use protocol::{NotActivated, Silent, WorkerProtocol};
 pub use refresh::{RefreshSettings, Refresher};
 pub use store::WorkerStore;
-pub use tenants::TenantSecrets;
+pub use tenants::{TenantSecrets, TenantSnapshot, TenantStore};
 pub use token::{DeletePermit, PodGone, Swept, WorkerLease, WorkerSnapshot};

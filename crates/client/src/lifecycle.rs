@@ -4,6 +4,7 @@
 mod by_instance;
 mod by_lease;
 mod by_snapshot;
+mod claiming;
 mod own;
 mod unwritable;
 
@@ -23,7 +24,8 @@ use crate::error::Error;
 use crate::instance::Instance;
 use crate::outcome::{Origin, Outcome, TransitionObserver, TransitionSeen};
 use crate::pools::Seat;
-use crate::store::{CALL_DEADLINE, Stored, WorkerStore};
+use crate::store::{CALL_DEADLINE, Stored, Version, WorkerStore};
+use crate::tenants::places::{Place, Places};
 use crate::token::{DeletePermit, WorkerLease, WorkerSnapshot};
 
 /// How often a try is decided again because the worker moved under it without missing: a person
@@ -36,6 +38,7 @@ pub struct WorkerLifecycle {
     store: WorkerStore,
     instance: Arc<Instance>,
     book: Arc<Book>,
+    places: Arc<Places>,
     observer: Arc<dyn TransitionObserver>,
 }
 
@@ -45,16 +48,34 @@ enum Claimed<'a> {
     Snapshot(&'a SnapshotFence),
     Instance,
     Seated(&'a Seat),
+    Placed(&'a Place),
 }
 
 impl Claimed<'_> {
-    /// Whether there is room. A pool's worker is started only with its seat.
-    fn room(&self, worker: &Worker, transition: TransitionName) -> Room {
-        let seated = match self {
-            Claimed::Seated(seat) => *seat.worker() == worker.key.uid,
-            _ => worker.pool.is_none(),
+    /// Whether there is room. A pool's worker is started only with its seat, and a worker is
+    /// claimed only with a place under its tenant's cap.
+    fn room(&self, worker: &Worker, transition: &Transition) -> Room {
+        use Transition as T;
+        let uid = &worker.key.uid;
+        let granted = match (transition, self) {
+            (T::AdoptNew, Claimed::Seated(seat)) => seat.worker() == uid,
+            (T::AdoptNew, _) => worker.pool.is_none(),
+            (
+                T::ClaimIdle { tenant, .. } | T::ClaimHotIdle { tenant, .. },
+                Claimed::Placed(place),
+            ) => place.is_for(uid, tenant),
+            (T::ClaimIdle { .. } | T::ClaimHotIdle { .. }, _) => false,
+            _ => true,
         };
-        if seated || transition != TransitionName::AdoptNew { Room::Free } else { Room::Full }
+        if granted { Room::Free } else { Room::Full }
+    }
+
+    /// The one version of the worker on which the write may land, if it is bound to one.
+    const fn base(&self) -> Option<&Version> {
+        match self {
+            Claimed::Placed(place) => place.base(),
+            _ => None,
+        }
     }
 }
 
@@ -73,7 +94,7 @@ impl Ask<'_> {
             (Claimed::Lease(fence), _) => Some(fence.epoch),
             (Claimed::Snapshot(seen), _) => Some(seen.epoch),
             (Claimed::Instance, Transition::TakeOver { expected, .. }) => Some(*expected),
-            (Claimed::Instance | Claimed::Seated(_), _) => None,
+            (Claimed::Instance | Claimed::Seated(_) | Claimed::Placed(_), _) => None,
         }
     }
 }
@@ -108,7 +129,13 @@ impl Won {
 impl WorkerLifecycle {
     /// For an instance, whose Lease exists: there is no transition before that.
     pub fn new(store: WorkerStore, instance: Arc<Instance>) -> Self {
-        Self { store, instance, book: Arc::default(), observer: Arc::new(()) }
+        Self {
+            store,
+            instance,
+            book: Arc::default(),
+            places: Arc::default(),
+            observer: Arc::new(()),
+        }
     }
 
     /// The same, with somebody who counts transitions.
@@ -191,6 +218,17 @@ impl WorkerLifecycle {
             Ok(Outcome::Missed(miss)) => (Some(Err(*miss)), None),
             Err(_) => (None, None),
         };
+        self.tell(ask, outcome, won, &refuted);
+        result
+    }
+
+    fn tell(
+        &self,
+        ask: &Ask<'_>,
+        outcome: Option<Result<(), Miss>>,
+        won: Option<&Won>,
+        refuted: &[WriteId],
+    ) {
         self.observer.observe(&TransitionSeen {
             name: ask.transition.name(),
             outcome,
@@ -200,9 +238,8 @@ impl WorkerLifecycle {
             tenant: ask.transition.tenant(),
             epoch: ask.epoch(),
             landed: won.map(|won| &won.id),
-            refuted: &refuted,
+            refuted,
         });
-        result
     }
 
     async fn attempt_unobserved(
@@ -230,6 +267,9 @@ impl WorkerLifecycle {
                     None => return Ok(self.missed(ask, &mut slot, Miss::Gone)),
                 },
             };
+            if ask.right.base().is_some_and(|base| *base != stored.version) {
+                return Ok(self.missed(ask, &mut slot, Miss::Moved));
+            }
             let status = match self.decide(ask, &stored.worker).await? {
                 Ok(status) => status,
                 Err(miss) if consistent => return Ok(self.missed(ask, &mut slot, miss)),
@@ -312,10 +352,10 @@ impl WorkerLifecycle {
         let right = match ask.right {
             Claimed::Lease(fence) => Right::Lease(fence),
             Claimed::Snapshot(seen) => Right::Snapshot { seen, by: me },
-            Claimed::Instance | Claimed::Seated(_) => Right::Instance(me),
+            Claimed::Instance | Claimed::Seated(_) | Claimed::Placed(_) => Right::Instance(me),
         };
         let now = self.store.connection().clock.now();
-        let room = ask.right.room(worker, ask.transition.name());
+        let room = ask.right.room(worker, ask.transition);
         let mut facts = Facts { owner: OwnerStanding::Live, room, now };
         let without = decide(worker, &right, ask.transition, &facts);
         // The owner's standing costs a read: ask for it only where it would change the decision.

@@ -29,6 +29,11 @@ impl Version {
         meta.resource_version.clone().map(Self)
     }
 
+    /// One that was written down.
+    pub(crate) fn written(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -20,6 +20,8 @@ pub enum ConditionType {
     PodBlocked,
     /// Its node does not answer; its pod is not touched until the node is gone.
     NodeUnreachable,
+    /// Its tenant has all the workers that it may have; it waits for its turn.
+    TenantAtCap,
     /// The template's grace period is shorter than `drainTimeoutSeconds`.
     GraceShortened,
 }
@@ -129,6 +131,9 @@ pub(crate) fn follow_state(status: &mut WorkerStatus, worker: &Worker, now: Time
     }
     if status.state != WorkerState::Spawning {
         pod_made(status);
+    }
+    if status.state != WorkerState::Idle {
+        clear(&mut status.conditions, ConditionType::TenantAtCap);
     }
     for condition in &mut status.conditions {
         condition.observed_generation = Some(worker.generation);

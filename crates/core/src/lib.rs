@@ -7,6 +7,7 @@
 //! | [`worker`] | a worker as the API server stores it, parsed |
 //! | [`claim`] | a tenant's claim for a worker, parsed |
 //! | [`pool`] | a pool of warm workers, its seats, and what is seen of its workers |
+//! | [`tenant`] | what a tenant may have, and the ledger that keeps its cap |
 //! | [`table`] | **the** table: one row per transition |
 //! | [`transition`] | what can be asked for, with its arguments |
 //! | [`right`] | who asks: lease, snapshot or live instance; and the facts a decision may use |
@@ -34,6 +35,7 @@ pub mod rendezvous;
 pub mod right;
 pub mod state;
 pub mod table;
+pub mod tenant;
 pub mod transition;
 pub mod worker;
 

@@ -85,6 +85,12 @@ pub enum Bug {
     RetiredBeforePodGone,
     /// What failed is not tried again.
     ErrorsForgotten,
+    /// A tenant at its cap gets another worker all the same.
+    CapIgnored,
+    /// That a tenant has no cap is believed for ever.
+    UncappedForEver,
+    /// An entry is dropped while its claim may yet land.
+    OpenEntryDropped,
     /// A token is told in an Event.
     TokenInEvent,
 }

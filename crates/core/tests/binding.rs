@@ -13,10 +13,12 @@ use std::time::Duration;
 use common::{at, tenant};
 use duckworker_core::WorkerState as S;
 use duckworker_core::claim::{Bound, Claim, ClaimKey, ClaimStatus, OnLoss, Phase, Source};
-use duckworker_core::plan::binding::queue::{Free, Queue};
+use duckworker_core::plan::binding::queue::{Free, Queue, Want, Wants};
 use duckworker_core::plan::binding::status::Why;
 use duckworker_core::plan::binding::{Loss, SecretStanding, Step, View, next};
 use duckworker_core::pool::Member;
+use duckworker_core::tenant::Allowance;
+use duckworker_core::{Image, Pool};
 use ground::{member, pool, uid};
 use proptest::prelude::*;
 
@@ -46,6 +48,7 @@ fn step_with(claim: &Claim, worker: Option<&Member>, change: impl Fn(&mut View<'
         secret: SecretStanding::NotMade,
         loss: Loss::Unproven,
         next_worker: None,
+        in_the_way: None,
         why: &why,
         now: at(100),
     };
@@ -123,6 +126,11 @@ fn a_second_worker_that_names_the_claim_is_not_its_own() {
     assert_eq!(step(&claim, Some(&member(&pool, 0, S::Hot))), Step::Rest);
 }
 
+fn wants(claims: &[Claim], pool: &Pool) -> Wants {
+    let want = |_| Want { image: pool.terms.image.clone(), allowance: Allowance::More(usize::MAX) };
+    claims.iter().map(|claim| (claim.tenant.clone(), want(()))).collect()
+}
+
 fn queue(claims: &[Claim]) -> Queue {
     let mut queue = Queue::default();
     for claim in claims {
@@ -144,7 +152,8 @@ fn tenants_take_turns_and_within_one_the_oldest_is_first() {
     let pool = pool(2, 9);
     let members = [member(&pool, 0, S::Idle), member(&pool, 1, S::Idle)];
     let claims = [claim(1, "a"), claim(2, "a"), claim(3, "b")];
-    let free = Free::of(&members, &pool.terms.image, &BTreeSet::new());
+    let wants = wants(&claims, &pool);
+    let free = Free::of(&members, &wants, &BTreeSet::new());
     let queue = queue(&claims);
     assert_eq!(served(&queue, &claims, &free), [("c-1", "w-0".into()), ("c-3", "w-1".into())]);
 }
@@ -157,9 +166,63 @@ fn who_holds_less_is_first_and_a_parked_worker_is_its_own_tenants() {
     members[1].tenant = Some(tenant("a"));
     members[2].tenant = Some(tenant("b"));
     let claims = [claim(1, "a"), claim(2, "b"), claim(3, "b")];
-    let free = Free::of(&members, &pool.terms.image, &BTreeSet::new());
+    let wants = wants(&claims, &pool);
+    let free = Free::of(&members, &wants, &BTreeSet::new());
     let queue = queue(&claims);
     assert_eq!(served(&queue, &claims, &free), [("c-2", "w-2".into()), ("c-3", "w-0".into())]);
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_claim_goes_only_when_nothing_else_is_to_be_had() {
+    let (claim, own, other) = (claim(1, "a"), uid("w-7"), uid("w-8"));
+    let why = Why::new("TenantAtCap", "it holds all that it may hold");
+    let mut view = View {
+        claim: &claim,
+        worker: None,
+        secret: SecretStanding::NotMade,
+        loss: Loss::Unproven,
+        next_worker: None,
+        in_the_way: Some(&own),
+        why: &why,
+        now: at(100),
+    };
+    assert_eq!(next(&view), Step::MakeRoom(own.clone()));
+    view.next_worker = Some(&other);
+    assert_eq!(next(&view), Step::Take(other.clone()));
+}
+
+#[test]
+fn a_tenant_at_its_cap_takes_nobodys_turn_and_keeps_what_is_parked_for_it() {
+    let pool = pool(1, 9);
+    let mut members = [member(&pool, 0, S::Idle), member(&pool, 1, S::HotIdle)];
+    members[1].tenant = Some(tenant("a"));
+    let claims = [claim(1, "a"), claim(2, "a"), claim(3, "b")];
+    let mut wants = wants(&claims, &pool);
+    let queue = queue(&claims);
+    wants.get_mut(&tenant("a")).unwrap().allowance = Allowance::More(0);
+    let free = Free::of(&members, &wants, &BTreeSet::new());
+    assert_eq!(served(&queue, &claims, &free), [("c-1", "w-1".into()), ("c-3", "w-0".into())]);
+    assert_eq!(queue.demand(&wants).values().sum::<usize>(), 1, "nobody starts one for it");
+    wants.get_mut(&tenant("a")).unwrap().allowance = Allowance::Nothing;
+    let free = Free::of(&members, &wants, &BTreeSet::new());
+    assert_eq!(served(&queue, &claims, &free), [("c-3", "w-0".into())]);
+}
+
+#[test]
+fn who_is_pinned_to_a_version_gets_that_one_or_waits() {
+    let pool = pool(1, 9);
+    let mut members = [member(&pool, 0, S::Idle), member(&pool, 1, S::Idle)];
+    let claims = [claim(1, "a"), claim(2, "b")];
+    let mut wants = wants(&claims, &pool);
+    let pin = Image::new("duckdb:pinned").unwrap();
+    wants.get_mut(&tenant("a")).unwrap().image = pin.clone();
+    let queue = queue(&claims);
+    let free = Free::of(&members, &wants, &BTreeSet::new());
+    assert_eq!(served(&queue, &claims, &free), [("c-2", "w-0".into())]);
+    assert_eq!(queue.demand(&wants).get(&pin), Some(&1));
+    members[1].image = pin;
+    let free = Free::of(&members, &wants, &BTreeSet::new());
+    assert_eq!(served(&queue, &claims, &free), [("c-1", "w-1".into()), ("c-2", "w-0".into())]);
 }
 
 proptest! {
@@ -176,7 +239,8 @@ proptest! {
             member.tenant = (state != S::Idle).then(|| tenant(&format!("t{of}")));
             member
         }).collect();
-        let free = Free::of(&members, &pool.terms.image, &BTreeSet::new());
+        let wants = wants(&claims, &pool);
+    let free = Free::of(&members, &wants, &BTreeSet::new());
         let queue = queue(&claims);
         let served = served(&queue, &claims, &free);
         let workers: BTreeSet<_> = served.iter().map(|(_, worker)| worker).collect();

@@ -10,6 +10,8 @@ pub const WORKERS: &str = "duckworkers.duckworker.dev";
 pub const POOLS: &str = "duckworkerpools.duckworker.dev";
 /// The collection of claims.
 pub const CLAIMS: &str = "duckworkerclaims.duckworker.dev";
+/// The collection of tenants.
+pub const TENANTS: &str = "ducktenants.duckworker.dev";
 /// The collection of pods.
 pub const PODS: &str = "pods";
 /// The collection of secrets.

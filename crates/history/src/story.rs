@@ -71,9 +71,10 @@ impl Story {
         Telling { story: self, worker, record: None, id: None, reason: None }
     }
 
-    /// A version of a pool (`pools`) or of a claim (`claims`), whose name is its uid.
+    /// A version of a pool (`workerpools`), a claim (`workerclaims`) or a tenant (`tenants`), whose
+    /// name is its uid.
     pub fn object(&mut self, kind: &str, name: &str, mut object: Value) {
-        let collection = format!("duckworker{kind}.duckworker.dev");
+        let collection = format!("duck{kind}.duckworker.dev");
         object["metadata"] = json!({ "name": name, "uid": name });
         let is_new = self.others.insert(format!("{kind}/{name}"));
         self.push(&collection, if is_new { Change::Created } else { Change::Updated }, object);

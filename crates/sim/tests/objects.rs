@@ -4,12 +4,31 @@
 mod common;
 
 use common::*;
+use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool, samples};
 use duckworker_sim::{Latency, SimCluster, simulate};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
+
+/// The rules of each kind are evaluated here, too: one in a syntax that the simulator lacks would
+/// refuse every object.
+#[test]
+fn an_object_of_each_of_our_kinds_is_taken() {
+    simulate(1, |cluster| async move {
+        let (client, params) = (client(&cluster), PostParams::default());
+        let workers: Api<DuckWorker> = Api::namespaced(client.clone(), NS);
+        workers.create(&params, &samples::worker()).await.unwrap();
+        let pools: Api<DuckWorkerPool> = Api::namespaced(client.clone(), NS);
+        pools.create(&params, &samples::pool()).await.unwrap();
+        let claims: Api<DuckWorkerClaim> = Api::namespaced(client.clone(), NS);
+        claims.create(&params, &samples::claim()).await.unwrap();
+        let tenants: Api<DuckTenant> = Api::namespaced(client, NS);
+        tenants.create(&params, &samples::tenant()).await.unwrap();
+    })
+    .unwrap();
+}
 
 #[test]
 fn versions_fence_replacements() {

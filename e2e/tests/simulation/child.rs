@@ -36,6 +36,7 @@ pub struct Outcome {
     pub served: usize,
     /// How many numbers pools gave to workers.
     pub seats: usize,
+    pub entered: usize,
     /// What went wrong.
     pub violations: Vec<String>,
     /// Every change, and what the scene did, in order.

@@ -45,7 +45,10 @@ fn simulated_controllers_keep_the_rules_and_converge() -> Result<()> {
         !outcome.violations.is_empty()
     })?;
     println!("{:?}", tally.transitions);
-    println!("pools gave {} numbers, claims got {} workers", tally.seats, tally.served);
+    println!(
+        "pools gave {} numbers, claims got {} workers, ledgers held {}",
+        tally.seats, tally.served, tally.entered
+    );
     let (seen, all) = (tally.transitions.len(), TABLE.len());
     println!(
         "seeds: {seeds}, simulated hours: {:.1}, transitions seen: {seen} of {all}, violations: {}",

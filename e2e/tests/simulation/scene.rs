@@ -1,6 +1,7 @@
 //! What happens in one simulation, by its seed.
 
 mod pools;
+mod tenants;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub async fn play(cluster: SimCluster, seed: u64, events: u64) -> Result<Outcome
     let mut violations = scene.check(&history)?;
     violations.extend(scene.leftovers().await?);
     violations.extend(scene.unfilled().await?);
+    violations.extend(scene.unbalanced().await?);
     let mut story = tale::story(&history);
     for (number, process) in scene.processes.iter().enumerate() {
         story.push(format!("end: {} got no answer to {:?}", name_of(number), process.unanswered()));
@@ -62,6 +64,7 @@ pub async fn play(cluster: SimCluster, seed: u64, events: u64) -> Result<Outcome
         transitions: tale::transitions(&history),
         served: tale::served(&history),
         seats: tale::seats(&history),
+        entered: tale::entered(&history),
         violations,
         story,
         digest: tale::digest(&history),
@@ -132,7 +135,7 @@ impl Scene {
         tokio::time::sleep(self.chance.between((Duration::ZERO, Duration::from_secs(8)))).await;
         self.supervise().await?;
         // Every second seed has pools and claims, too.
-        let deeds = if self.seed.is_multiple_of(2) { 36 } else { 26 };
+        let deeds = if self.seed.is_multiple_of(2) { 40 } else { 26 };
         let deed = self.chance.below(0..deeds);
         self.tell(&format!("event {deed}"));
         match deed {
@@ -154,7 +157,9 @@ impl Scene {
             26..29 => self.apply_pool().await,
             29 => self.delete_pool().await,
             30..34 => self.claim().await,
-            _ => self.give_back().await,
+            34..36 => self.give_back().await,
+            36..39 => self.apply_tenant().await,
+            _ => self.delete_tenant().await,
         }
         Ok(())
     }

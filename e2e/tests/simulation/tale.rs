@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 const WORKERS: &str = "duckworkers.duckworker.dev";
 const POOLS: &str = "duckworkerpools.duckworker.dev";
 const CLAIMS: &str = "duckworkerclaims.duckworker.dev";
+const TENANTS: &str = "ducktenants.duckworker.dev";
 
 /// How often each transition was recorded.
 pub fn transitions(history: &[Arc<Version>]) -> BTreeMap<String, usize> {
@@ -56,6 +57,16 @@ pub fn seats(history: &[Arc<Version>]) -> usize {
     taken.collect::<BTreeSet<_>>().len()
 }
 
+/// How many workers were entered in ledgers.
+pub fn entered(history: &[Arc<Version>]) -> usize {
+    let tenants = history.iter().filter(|version| &*version.collection == TENANTS);
+    let entries = tenants.flat_map(|version| {
+        let ledger = version.object["status"]["ledger"].as_array();
+        ledger.into_iter().flatten().filter_map(|entry| entry["workerUid"].as_str())
+    });
+    entries.collect::<BTreeSet<_>>().len()
+}
+
 /// A digest of every version. Two things in them are no seed's to decide: the keys and tokens in
 /// secrets, and the names and times of Events, for which the library asks this machine's clock.
 pub fn digest(history: &[Arc<Version>]) -> String {
@@ -96,6 +107,7 @@ fn tell(version: &Version) -> Option<String> {
             "{} {} {}",
             object["spec"]["replicas"], object["spec"]["maxWorkers"], status["ordinals"]
         ),
+        TENANTS => format!("{} of {}", status["used"], version.object["spec"]["maxWorkers"]),
         CLAIMS => format!("{} {}", status["phase"], status["worker"]["name"]),
         WORKERS => format!(
             "{} {} {} by {}",

@@ -20,6 +20,7 @@ pub struct Tally {
     pub served: usize,
     /// How many numbers pools gave to workers.
     pub seats: usize,
+    pub entered: usize,
     /// How often a rule broke.
     pub violations: usize,
 }
@@ -30,6 +31,7 @@ impl Tally {
         self.hours += outcome.seconds / 3600.0;
         self.served += outcome.served;
         self.seats += outcome.seats;
+        self.entered += outcome.entered;
         self.violations += outcome.violations.len();
         for (name, count) in &outcome.transitions {
             *self.transitions.entry(name.clone()).or_default() += count;

@@ -9,11 +9,11 @@ use duckworker_core::claim::ClaimStatus;
 use duckworker_core::plan::binding::status::Why;
 use duckworker_core::plan::binding::{Loss, Step};
 use duckworker_core::worker::ClaimRef;
-use duckworker_core::{Uid, WorkerState};
+use duckworker_core::{Reason, Uid, WorkerState};
 use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
-use super::sight::Sight;
+use super::sight::{Sight, obstacle};
 
 /// How a step went on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub async fn carry_out(context: &Context, sight: &mut Sight, step: Step) -> Done
         Step::Wait(time) => Ok(Progress::Wait(time)),
         Step::Write(status) => write(context, sight, &status).await,
         Step::Take(worker) => take(context, sight, worker).await,
+        Step::MakeRoom(worker) => make_room(context, sight, &worker).await,
         Step::MakeSecret(worker) => connect(context, sight, worker).await,
         Step::LookForWorker => look_for(context, sight).await,
     }
@@ -87,6 +88,24 @@ async fn take(context: &Context, sight: &mut Sight, worker: Uid) -> Done {
             Ok(Progress::Again)
         }
     }
+}
+
+/// Ends a parked worker that takes up the last of what the tenant may have. Its place comes free
+/// when its pod is gone: the tenant's ledger tells.
+async fn make_room(context: &Context, sight: &Sight, worker: &Uid) -> Done {
+    let claim = sight.claim.claim();
+    let wants = sight.wants(context);
+    let seen = obstacle(context, claim, wants.get(&claim.tenant));
+    let Some(seen) = seen.filter(|seen| seen.key().uid == *worker) else {
+        return Ok(Progress::Wait(RECHECK));
+    };
+    let (lifecycle, reason) = (&context.lifecycle, Reason::Displaced);
+    let outcome = lifecycle.retire_idle_variant_from_snapshot(&seen, reason, Origin::Claim).await?;
+    if let Outcome::Transitioned(()) = outcome {
+        context.members.ended(worker, seen.version());
+        tracing::info!(worker = %seen.key(), claim = %claim.key, "ended: its tenant, at its cap, needs its place");
+    }
+    Ok(Progress::Wait(RECHECK))
 }
 
 async fn connect(context: &Context, sight: &mut Sight, worker: Uid) -> Done {

@@ -7,6 +7,7 @@ use duckworker_client::{ClaimCache, ClaimStore, ServerClock, WorkerLifecycle};
 use super::waiting::Waiting;
 use crate::controllers::pool::members::Members;
 use crate::controllers::requeue::Requeue;
+use crate::controllers::tenant::holdings::Holdings;
 use crate::controllers::worker::context::Caches;
 use crate::observe::Observer;
 use crate::peers::Peers;
@@ -21,6 +22,8 @@ pub struct Context {
     pub members: Arc<Members>,
     /// The claims that wait.
     pub waiting: Arc<Waiting>,
+    /// The workers of each tenant.
+    pub holdings: Arc<Holdings>,
     /// Reads and writes of claims.
     pub store: ClaimStore,
     /// The transitions of workers.

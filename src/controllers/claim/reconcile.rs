@@ -29,7 +29,8 @@ pub async fn reconcile(
     // What is missing in a cache that is not filled yet is not gone.
     let filled = context.claims.wait_until_filled().await
         && context.caches.pools.wait_until_filled().await
-        && context.caches.workers.wait_until_filled().await;
+        && context.caches.workers.wait_until_filled().await
+        && context.caches.tenants.wait_until_filled().await;
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let claim = context.claims.named(&namespace, &name).filter(|_| filled);
     let Some(claim) = claim else { return Ok(Action::await_change()) };

@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use duckworker_client::{ClaimSnapshot, PoolSnapshot};
-use duckworker_core::Uid;
+use duckworker_client::{ClaimSnapshot, PoolSnapshot, WorkerSnapshot};
 use duckworker_core::claim::{Claim, ClaimStatus};
-use duckworker_core::conditions::ConditionStatus;
-use duckworker_core::plan::binding::queue::Free;
+use duckworker_core::plan::binding::queue::{Free, Want, Wants};
 use duckworker_core::plan::binding::status::{Why, waiting_for};
 use duckworker_core::plan::binding::{Loss, SecretStanding, Step, View, next};
-use duckworker_core::plan::pool::report::PoolCondition;
-use duckworker_core::pool::{Member, Pool};
+use duckworker_core::pool::Member;
+use duckworker_core::tenant::Allowance;
+use duckworker_core::{Uid, WorkerState};
 
 use super::context::Context;
+use super::why::why;
+use crate::controllers::tenant::wants::wants;
 
 /// How soon a claim is looked at again whose worker the watch is yet to show.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
@@ -46,8 +47,10 @@ impl Sight {
             // Its worker is on its way into the cache.
             return Step::Wait(ON_ITS_WAY);
         }
-        let next_worker = self.next_worker(context, pool.as_ref(), &members);
-        let why = why(context, claim, pool.as_ref());
+        let wants = self.wants(context);
+        let next_worker = self.next_worker(context, pool.as_ref(), &members, &wants);
+        let obstacle = obstacle(context, claim, wants.get(&claim.tenant));
+        let why = why(context, claim, pool.as_ref(), wants.get(&claim.tenant));
         let made = worker.is_some_and(|worker| self.connected.as_ref() == Some(&worker.uid));
         next(&View {
             claim,
@@ -55,8 +58,18 @@ impl Sight {
             secret: if made { SecretStanding::Made } else { SecretStanding::NotMade },
             loss: self.loss,
             next_worker: next_worker.as_ref(),
+            in_the_way: obstacle.as_ref().map(|worker| &worker.key().uid),
             why: &why,
             now: context.clock.now(),
+        })
+    }
+
+    /// What the tenants may be given whose claims wait for workers of the same pool.
+    pub fn wants(&self, context: &Context) -> Wants {
+        let claim = self.claim.claim();
+        let pool = context.caches.pools.named(&claim.key.namespace, &claim.pool);
+        pool.map_or_else(Wants::new, |pool| {
+            wants(&context.caches.tenants, &context.waiting, pool.pool())
         })
     }
 
@@ -71,12 +84,13 @@ impl Sight {
         context: &Context,
         pool: Option<&PoolSnapshot>,
         members: &[Member],
+        wants: &Wants,
     ) -> Option<Uid> {
         let (claim, pool) = (self.claim.claim(), pool?.pool());
         if pool.deletion.is_some() || !claim.waits() {
             return None;
         }
-        let free = Free::of(members, &pool.terms.image, &self.missed);
+        let free = Free::of(members, wants, &self.missed);
         context.waiting.worker_for(claim, &free)
     }
 }
@@ -96,39 +110,26 @@ fn naming<'a>(members: &'a [Member], claim: &Claim) -> Option<&'a Member> {
     all.min_by_key(|member| (recorded != Some(&member.uid), member.created, member.uid.clone()))
 }
 
-/// Why a claim waits, in a word and a sentence.
-fn why(context: &Context, claim: &Claim, pool: Option<&PoolSnapshot>) -> Why {
-    let Some(pool) = pool.map(PoolSnapshot::pool) else {
-        let message = format!("there is no DuckWorkerPool {} in this namespace", claim.pool);
-        return Why::new("PoolNotFound", message);
-    };
-    if pool.deletion.is_some() {
-        return Why::new("PoolDeleting", format!("pool {} is being deleted", claim.pool));
+/// A parked worker of a tenant at its cap that cannot serve the claim: of another version, or of
+/// another pool. One at a time: while an earlier one goes, its place is about to come free.
+pub fn obstacle(context: &Context, claim: &Claim, want: Option<&Want>) -> Option<WorkerSnapshot> {
+    let want = want.filter(|want| want.allowance == Allowance::More(0) && claim.waits())?;
+    let (namespace, tenant) = (&claim.key.namespace, claim.tenant.as_str());
+    let declared = context.caches.tenants.named(namespace, tenant)?;
+    let ledger = &declared.tenant().status.ledger;
+    let own = context.holdings.of(namespace, tenant).into_iter();
+    let own: Vec<WorkerSnapshot> = own
+        .filter_map(|name| context.caches.workers.named(namespace, &name))
+        .filter(|worker| ledger.get(&worker.key().uid).is_some())
+        .collect();
+    if own.iter().any(|worker| worker.state().is_condemned()) {
+        return None;
     }
-    let before = context.waiting.before(claim);
-    let place = match before {
-        0 => "it is the first of its tenant".to_owned(),
-        // Exact numbers would cost a write with every claim that leaves the queue.
-        1..10 => format!("{before} of its tenant are before it"),
-        _ => format!("more than {} of its tenant are before it", before / 10 * 10),
+    let useless = |worker: &&WorkerSnapshot| {
+        let worker = worker.worker();
+        let elsewhere = worker.pool.as_ref().is_none_or(|pool| pool.name != claim.pool);
+        worker.status.state == WorkerState::HotIdle
+            && (elsewhere || worker.spec.image != want.image)
     };
-    let (reason, message) = pool_trouble(pool);
-    Why::new(reason, format!("{message}; {place}"))
-}
-
-fn pool_trouble(pool: &Pool) -> (String, String) {
-    let condition = |kind: PoolCondition| {
-        let kind: &str = kind.into();
-        pool.status.conditions.iter().find(|condition| condition.kind == kind)
-    };
-    if let Some(degraded) =
-        condition(PoolCondition::Degraded).filter(|c| c.status == ConditionStatus::True)
-    {
-        return (degraded.reason.clone(), format!("workers do not start: {}", degraded.message));
-    }
-    if pool.status.seats.taken.len() >= pool.terms.max_workers {
-        let message = format!("all {} workers of the pool are in use", pool.terms.max_workers);
-        return ("PoolAtMax".to_owned(), message);
-    }
-    ("PoolEmpty".to_owned(), "no worker is idle; more are being started".to_owned())
+    own.iter().filter(useless).min_by_key(|worker| worker.worker().status.idle_since).cloned()
 }

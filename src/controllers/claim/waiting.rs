@@ -7,8 +7,8 @@ use std::time::Duration;
 use duckworker_api::DuckWorkerClaim;
 use duckworker_api::claim::parse;
 use duckworker_core::claim::Claim;
-use duckworker_core::plan::binding::queue::{Free, Place, Queue};
-use duckworker_core::{Tenant, Uid};
+use duckworker_core::plan::binding::queue::{Free, Place, Queue, Wants};
+use duckworker_core::{Image, Tenant, Uid};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::Event;
@@ -85,9 +85,24 @@ impl Waiting {
         self.lock().queue(namespace, pool).map_or_else(BTreeSet::new, Queue::tenants)
     }
 
-    /// How many wait for workers of a pool.
-    pub fn count(&self, namespace: &str, pool: &str) -> usize {
-        self.lock().queue(namespace, pool).map_or(0, Queue::len)
+    /// How many workers of a pool could be given to those that wait, of each version.
+    pub fn demand(&self, namespace: &str, pool: &str, wants: &Wants) -> BTreeMap<Image, usize> {
+        let inner = self.lock();
+        inner.queue(namespace, pool).map_or_else(BTreeMap::new, |queue| queue.demand(wants))
+    }
+
+    /// The pools that a tenant's claims wait for, and the first of those claims.
+    pub fn heads_of(
+        &self,
+        namespace: &str,
+        tenant: &Tenant,
+        of_each: usize,
+    ) -> Vec<(String, Vec<String>)> {
+        let inner = self.lock();
+        let own = inner.queues.iter().filter(|((within, _), _)| within == namespace);
+        own.map(|((_, pool), queue)| (pool.clone(), queue.heads_of(tenant, of_each)))
+            .filter(|(_, heads)| !heads.is_empty())
+            .collect()
     }
 
     /// How many claims of the same tenant are before this one.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use duckworker_client::{
-    PoolCache, PoolSnapshot, PoolStore, ServerClock, WorkerCache, WorkerLifecycle,
+    PoolCache, PoolSnapshot, PoolStore, ServerClock, TenantCache, WorkerCache, WorkerLifecycle,
 };
 use duckworker_core::Uid;
 use tokio::time::Instant;
@@ -22,6 +22,8 @@ pub struct Context {
     pub pools: PoolCache,
     /// Workers.
     pub workers: WorkerCache,
+    /// Tenants.
+    pub tenants: TenantCache,
     /// The workers of each pool.
     pub members: Arc<Members>,
     /// The claims that wait.

@@ -18,9 +18,9 @@ pub mod told;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use duckworker_api::{DuckWorker, DuckWorkerClaim, DuckWorkerPool};
+use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
 use duckworker_client::PoolCache;
-use duckworker_core::Uid;
+use duckworker_core::{Tenant, Uid, WorkerState};
 use futures::{Stream, StreamExt, stream};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -33,6 +33,7 @@ use self::context::Context;
 use self::members::Members;
 use super::claim::waiting::Waiting;
 use super::requeue;
+use super::tenant::holdings::Holdings;
 use super::watches::{self, Touched};
 
 /// What the controllers of workers and of pools tell each other.
@@ -47,6 +48,10 @@ pub struct Links {
     pub waiting: Arc<Waiting>,
     /// Told of claims whose workers changed, or that may get one.
     pub changed_claims: UnboundedSender<ObjectRef<DuckWorkerClaim>>,
+    /// The workers of each tenant.
+    pub holdings: Arc<Holdings>,
+    /// Told of tenants whose workers ended.
+    pub changed_tenants: UnboundedSender<ObjectRef<DuckTenant>>,
 }
 
 /// What comes of what is told.
@@ -57,6 +62,8 @@ pub struct Ends {
     pub seated_workers: UnboundedReceiver<ObjectRef<DuckWorker>>,
     /// Claims whose workers changed, or that may get one.
     pub changed_claims: UnboundedReceiver<ObjectRef<DuckWorkerClaim>>,
+    /// Tenants whose workers ended.
+    pub changed_tenants: UnboundedReceiver<ObjectRef<DuckTenant>>,
 }
 
 /// How many claims of each tenant look for a worker that has come free: more than one, since the
@@ -69,14 +76,22 @@ impl Links {
         let (changed_pools, pools) = unbounded_channel();
         let (seated_workers, workers) = unbounded_channel();
         let (changed_claims, claims) = unbounded_channel();
+        let (changed_tenants, tenants) = unbounded_channel();
         let links = Self {
             members: Arc::default(),
             waiting: Arc::default(),
             changed_pools,
             seated_workers,
             changed_claims,
+            holdings: Arc::default(),
+            changed_tenants,
         };
-        let ends = Ends { changed_pools: pools, seated_workers: workers, changed_claims: claims };
+        let ends = Ends {
+            changed_pools: pools,
+            seated_workers: workers,
+            changed_claims: claims,
+            changed_tenants: tenants,
+        };
         (links, ends)
     }
 
@@ -85,11 +100,14 @@ impl Links {
     /// The watch on workers told this: it concerns the worker's pool, the claim that it names, and
     /// those that wait for one like it.
     pub fn worker_followed(&self, event: &Event<DuckWorker>) {
+        self.holdings.follow(event);
         let (Event::Apply(worker) | Event::InitApply(worker) | Event::Delete(worker)) = event
         else {
             self.members.follow(event);
             return;
         };
+        let gone = matches!(event, Event::Delete(_));
+        self.tell_tenant(worker, if gone { Presence::Gone } else { Presence::There });
         let before = self.members.claim_of(worker);
         let Some(pool) = self.members.follow(event) else { return };
         let namespace = worker.namespace().unwrap_or_default();
@@ -126,6 +144,33 @@ impl Links {
         }
     }
 
+    /// A worker that is over gives its tenant room again.
+    fn tell_tenant(&self, worker: &DuckWorker, presence: Presence) {
+        let Some(status) = worker.status.as_ref() else { return };
+        let over = status.state.parse().is_ok_and(WorkerState::is_terminal);
+        if let Some(tenant) = status.tenant.as_ref().filter(|_| over || presence == Presence::Gone)
+        {
+            let namespace = worker.namespace().unwrap_or_default();
+            let _ = self.changed_tenants.send(ObjectRef::new(tenant).within(&namespace));
+        }
+    }
+
+    /// A tenant changed: its claims, and workers that are made for it, may have room now; and
+    /// pools may have to start workers for them.
+    pub fn tenant_touched(&self, tenant: &DuckTenant) {
+        let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
+        let Ok(tenant) = Tenant::new(&name) else { return };
+        for (pool, claims) in self.waiting.heads_of(&namespace, &tenant, HEADS) {
+            let _ = self.changed_pools.send(ObjectRef::new(&pool).within(&namespace));
+            for claim in claims {
+                let _ = self.changed_claims.send(ObjectRef::new(&claim).within(&namespace));
+            }
+        }
+        for worker in self.holdings.awaiting(&namespace, &name) {
+            let _ = self.seated_workers.send(ObjectRef::new(&worker).within(&namespace));
+        }
+    }
+
     /// A pool changed: those of its workers that wait for their seats look again.
     fn pool_touched(&self, pool: &DuckWorkerPool) {
         let uid = pool.uid().and_then(|uid| Uid::new(uid).ok());
@@ -138,6 +183,13 @@ impl Links {
             let _ = self.seated_workers.send(ObjectRef::new(&worker).within(&namespace));
         }
     }
+}
+
+/// Whether an object is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    There,
+    Gone,
 }
 
 /// A stream of what is told.

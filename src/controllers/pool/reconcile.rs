@@ -13,6 +13,7 @@ use kube::runtime::controller::Action;
 
 use super::act;
 use super::context::Context;
+use crate::controllers::tenant::wants::wants;
 
 /// More steps in one go than a pool needs. What is left is done at the next look.
 const STEPS: usize = 64;
@@ -47,8 +48,9 @@ pub async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Action, Error> {
     // What is missing in a cache that is not filled yet is not gone.
-    let filled =
-        context.pools.wait_until_filled().await && context.workers.wait_until_filled().await;
+    let filled = context.pools.wait_until_filled().await
+        && context.workers.wait_until_filled().await
+        && context.tenants.wait_until_filled().await;
     if !filled || !context.leadership.is_held() {
         // Whoever comes to lead looks at all.
         return Ok(Action::await_change());
@@ -95,12 +97,14 @@ fn plan_next(context: &Context, look: &Look) -> Step {
     let members = context.members.of(uid);
     let refusal = context.memory.refusal(uid);
     let (namespace, name) = (&pool.key.namespace, &pool.key.name);
-    let awaited = context.waiting.tenants(namespace, name);
+    let wants = wants(&context.tenants, &context.waiting, pool);
+    let demand = context.waiting.demand(namespace, name, &wants);
+    let awaited = wants.keys().cloned().collect();
     let step = plan::next(&View {
         pool,
         members: &members,
         gone: &look.gone,
-        demand: context.waiting.count(namespace, name),
+        demand: demand.get(&pool.terms.image).copied().unwrap_or(0),
         awaited: &awaited,
         refusal: refusal.as_ref().map(|(why, _)| why.as_str()),
         now: context.clock.now(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use duckworker_api::DuckWorker;
 use duckworker_client::cache::{self, Filled};
 use duckworker_client::{
-    Activator, Children, ClaimCache, ClaimStore, PoolCache, Seat, ServerClock, WorkerCache,
-    WorkerLifecycle, WorkerSnapshot,
+    Activator, Children, ClaimCache, ClaimStore, PoolCache, Seat, ServerClock, TenantCache,
+    WorkerCache, WorkerLifecycle, WorkerSnapshot,
 };
 use duckworker_core::pool::Reuse;
 use duckworker_core::{Uid, WorkerKey};
@@ -30,6 +30,8 @@ pub struct Caches {
     pub pools: PoolCache,
     /// Claims.
     pub claims: ClaimCache,
+    /// Tenants.
+    pub tenants: TenantCache,
     /// The workers of each pool.
     pub members: Arc<Members>,
     /// Their pods.
@@ -75,6 +77,7 @@ impl Caches {
         let children = self.filled.clone();
         self.workers.wait_until_filled().await
             && self.claims.wait_until_filled().await
+            && self.tenants.wait_until_filled().await
             && children.await
     }
 }

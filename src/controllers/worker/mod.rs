@@ -25,7 +25,7 @@ pub mod unwritten;
 use std::sync::{Arc, OnceLock};
 
 use duckworker_api::DuckWorker;
-use duckworker_client::{ClaimCache, Connection, PoolCache};
+use duckworker_client::{ClaimCache, Connection, PoolCache, TenantCache};
 use duckworker_core::Uid;
 use futures::{Stream, StreamExt, stream};
 use kube::runtime::reflector::ObjectRef;
@@ -67,7 +67,7 @@ pub async fn run(
     connection: &Connection,
     scope: &Scope,
     marks: impl Stream<Item = ()> + Send + 'static,
-    (pools, claims, links): (PoolCache, ClaimCache, Arc<Links>),
+    (pools, claims, tenants, links): (PoolCache, ClaimCache, TenantCache, Arc<Links>),
     seated: UnboundedReceiver<ObjectRef<DuckWorker>>,
     make_context: impl FnOnce(Caches) -> Arc<Context>,
     stop: CancellationToken,
@@ -97,6 +97,7 @@ pub async fn run(
         workers: workers.clone(),
         pools,
         claims,
+        tenants,
         members,
         pods,
         secrets,

@@ -21,17 +21,16 @@ pub fn name_rule() -> Rule {
 
 /// The rule on `.spec`: its numbers go together.
 pub fn rule() -> Rule {
-    let parked = "self.?hotIdle.?maxPerTenant";
+    // Without `.?`, which the simulator's CEL does not have.
     let checks = [
         Check::new(
-            format!(
-                "!{parked}.hasValue() || self.?hotIdle.?minPerTenant.orValue(0) <= {parked}.value()"
-            ),
+            "!has(self.hotIdle) || !has(self.hotIdle.minPerTenant) || !has(self.hotIdle.maxPerTenant) \
+             || self.hotIdle.minPerTenant <= self.hotIdle.maxPerTenant",
             "spec.hotIdle.minPerTenant must not be more than spec.hotIdle.maxPerTenant",
         ),
         Check::new(
-            "!has(self.maxWorkers) \
-             || self.?hotIdle.?minPerTenant.orValue(0) <= self.maxWorkers",
+            "!has(self.hotIdle) || !has(self.hotIdle.minPerTenant) || !has(self.maxWorkers) \
+             || self.hotIdle.minPerTenant <= self.maxWorkers",
             "spec.hotIdle.minPerTenant must not be more than spec.maxWorkers: parked workers count",
         ),
     ];

@@ -81,11 +81,11 @@ fn terms(spec: &DuckWorkerPoolSpec) -> Result<PoolTerms, Unreadable> {
 }
 
 /// The schema refuses negative ones; an old object's counts as zero.
-fn count(value: i64) -> usize {
+pub(crate) fn count(value: i64) -> usize {
     usize::try_from(value).unwrap_or(0)
 }
 
-fn seconds(value: i64) -> Duration {
+pub(crate) fn seconds(value: i64) -> Duration {
     Duration::from_secs(u64::try_from(value).unwrap_or(0))
 }
 

@@ -18,6 +18,12 @@ pub enum ClaimError {
     /// This control plane is stopping, or over.
     #[error("this control plane takes no more workers: it is stopping")]
     Stopping,
+    /// The tenant has all the workers that it may have. There may be one when one of those that it
+    /// holds has ended.
+    #[error(
+        "tenant {0} holds all the workers that its DuckTenant allows: release one, or raise spec.maxWorkers"
+    )]
+    AtCap(Tenant),
     /// The worker that was won went another way while it was activated: deleted, drained, taken.
     #[error("the worker went another way while it was activated: {0}")]
     Lost(Miss),
@@ -31,9 +37,11 @@ pub enum ClaimError {
 
 impl ControlPlane {
     /// Claims a worker for a tenant and activates it: one that it had before, or else an idle one.
-    /// Waits until there is one. Of another version than `version`, if given, none is taken.
+    /// Waits until there is one. Of another version than `version`, if given, none is taken. What a
+    /// `DuckTenant` of that name says goes before: its cap, and the version that it is pinned to.
     ///
     /// # Errors
+    /// [`ClaimError::AtCap`] when the tenant has all that it may have.
     /// [`ClaimError::Activation`] when the worker that was won could not be activated: it is ended,
     /// and the next call takes another.
     pub async fn claim(
@@ -72,9 +80,16 @@ impl ControlPlane {
             if self.is_stopping() {
                 return Err(ClaimError::Stopping);
             }
-            // A miss means that somebody else was quicker: try the next.
-            if let Outcome::Transitioned(lease) = self.take(&seen, tenant, version).await? {
-                return self.activate(lease, tenant).await.map(Some);
+            match self.take(&seen, tenant, version).await? {
+                Outcome::Transitioned(lease) => {
+                    return self.activate(lease, tenant).await.map(Some);
+                }
+                // No other idle one would be had either; parked ones come first.
+                Outcome::Missed(Miss::Capacity) if seen.state() == WorkerState::Idle => {
+                    return Err(ClaimError::AtCap(tenant.clone()));
+                }
+                // Somebody else was quicker, or it is not of the tenant's version: try the next.
+                Outcome::Missed(_) => {}
             }
         }
         Ok(None)

@@ -1,7 +1,6 @@
 //! Transitions that make this instance the owner. Each hands out the lease.
 
-use duckworker_core::worker::ClaimRef;
-use duckworker_core::{Epoch, Image, Tenant, Transition};
+use duckworker_core::{Epoch, Tenant, Transition};
 
 use super::{Ask, Claimed, Won, WorkerLifecycle};
 use crate::error::Error;
@@ -29,36 +28,6 @@ impl WorkerLifecycle {
         let (key, transition, origin) = (seen.key(), &Transition::AdoptNew, Origin::Spawn);
         let ask = Ask { key, right: Claimed::Seated(seat), transition, origin };
         Ok(self.attempt(&ask, Some(seen.stored())).await?.and_then(Won::lease))
-    }
-
-    /// Takes an idle worker for a tenant, once and for all: Idle → Reserved.
-    ///
-    /// # Errors
-    /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
-    pub async fn claim_idle(
-        &self,
-        seen: &WorkerSnapshot,
-        tenant: Tenant,
-        claim: Option<ClaimRef>,
-        origin: Origin,
-    ) -> Taken {
-        self.take(seen, &Transition::ClaimIdle { tenant, claim }, origin).await
-    }
-
-    /// Takes back a parked worker for the tenant that it served: `HotIdle` → Reserved.
-    ///
-    /// # Errors
-    /// [`Error::Undecided`] leaves the write remembered; the next call on this worker settles it.
-    pub async fn claim_hot_idle(
-        &self,
-        seen: &WorkerSnapshot,
-        tenant: Tenant,
-        version: Option<Image>,
-        claim: Option<ClaimRef>,
-        origin: Origin,
-    ) -> Taken {
-        let transition = Transition::ClaimHotIdle { tenant, version, claim };
-        self.take(seen, &transition, origin).await
     }
 
     /// Takes over a hot worker whose session comes back through this instance: Hot → Reserved.

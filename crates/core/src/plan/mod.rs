@@ -10,4 +10,5 @@ pub mod janitor;
 pub mod observed;
 pub mod pool;
 pub mod refresh;
+pub mod tenant;
 pub mod worker;

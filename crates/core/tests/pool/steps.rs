@@ -254,6 +254,7 @@ fn a_pool_that_goes_makes_nothing() {
 #[test]
 fn parked_workers_go_by_age_within_floor_and_cap() {
     use duckworker_core::plan::janitor::parked::overdue;
+    use duckworker_core::pool::HotIdleTerms;
     let (pool, mut members) = filled(0, 9, &[S::HotIdle, S::HotIdle, S::HotIdle, S::HotIdle]);
     for (member, (of, since)) in members.iter_mut().zip([("a", 0), ("a", 10), ("a", 90), ("b", 0)])
     {
@@ -261,8 +262,8 @@ fn parked_workers_go_by_age_within_floor_and_cap() {
         member.idle_since = Some(at(since));
     }
     let mut terms = pool.terms.hot_idle;
-    let going = |terms: &_| -> Vec<String> {
-        overdue(&members, terms, at(100)).iter().map(ToString::to_string).collect()
+    let going = |terms: &HotIdleTerms| -> Vec<String> {
+        overdue(&members, |_| *terms, at(100)).iter().map(ToString::to_string).collect()
     };
     assert_eq!(going(&terms), ["w-0", "w-1", "w-3"], "sixty seconds are over");
     terms.min_per_tenant = 2;

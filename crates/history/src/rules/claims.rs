@@ -85,8 +85,8 @@ mod tests {
     fn held() -> Story {
         let mut story = Story::new();
         story.worker("w").set("tenant", "t").set("claim", "c").owned("a", 1, "Hot");
-        story.object("claims", "c", claim("Pending", None));
-        story.object("claims", "c", claim("Ready", Some("w")));
+        story.object("workerclaims", "c", claim("Pending", None));
+        story.object("workerclaims", "c", claim("Ready", Some("w")));
         story.kept("S22");
         story
     }
@@ -94,23 +94,23 @@ mod tests {
     #[test]
     fn a_claim_names_who_holds_it() {
         let mut story = held();
-        story.object("claims", "d", claim("Pending", None));
-        story.object("claims", "d", claim("Ready", Some("v")));
+        story.object("workerclaims", "d", claim("Pending", None));
+        story.object("workerclaims", "d", claim("Ready", Some("v")));
         story.broke("S22");
     }
 
     #[test]
     fn a_claim_keeps_who_serves_it() {
         let mut story = held();
-        story.object("claims", "c", claim("Pending", None));
+        story.object("workerclaims", "c", claim("Pending", None));
         story.broke("S22");
     }
 
     #[test]
     fn the_end_is_final() {
         let mut story = Story::new();
-        story.object("claims", "c", claim("Failed", None));
-        story.object("claims", "c", claim("Pending", None));
+        story.object("workerclaims", "c", claim("Failed", None));
+        story.object("workerclaims", "c", claim("Pending", None));
         story.broke("S22");
     }
 }

@@ -16,6 +16,7 @@
 //! | [`clocks`] | S21 idle clocks |
 //! | [`pools`] | S15 a pool's maximum |
 //! | [`claims`] | S22 whose worker a claim names |
+//! | [`tenants`] | S23 a tenant's cap |
 //! | [`calm`] | L1 to L9, when the faults have stopped |
 
 pub mod assignment;
@@ -32,6 +33,7 @@ pub mod instances;
 pub mod owners;
 pub mod pools;
 pub mod secrecy;
+pub mod tenants;
 pub mod writes;
 
 use crate::check::Rule;
@@ -53,6 +55,7 @@ pub fn all() -> Vec<Box<dyn Rule>> {
         Box::new(clocks::Clocks),
         Box::new(pools::Pools),
         Box::new(claims::Claims::default()),
+        Box::new(tenants::Tenants::default()),
         Box::new(calm::Calm::default()),
     ]
 }

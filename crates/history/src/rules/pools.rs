@@ -113,8 +113,8 @@ mod tests {
     #[test]
     fn a_worker_is_started_with_a_number() {
         let mut story = Story::new();
-        story.object("pools", "p", pool(2, 0, &[]));
-        story.object("pools", "p", pool(2, 1, &[(0, "v")]));
+        story.object("workerpools", "p", pool(2, 0, &[]));
+        story.object("workerpools", "p", pool(2, 1, &[(0, "v")]));
         story.worker("v").of_pool("p").owned("a", 1, "Spawning");
         story.kept("S15");
         story.worker("w").of_pool("p").owned("a", 1, "Spawning");
@@ -124,16 +124,16 @@ mod tests {
     #[test]
     fn the_maximum_holds() {
         let mut story = Story::new();
-        story.object("pools", "p", pool(1, 1, &[(0, "v")]));
-        story.object("pools", "p", pool(1, 2, &[(0, "v"), (1, "w")]));
+        story.object("workerpools", "p", pool(1, 1, &[(0, "v")]));
+        story.object("workerpools", "p", pool(1, 2, &[(0, "v"), (1, "w")]));
         story.broke("S15");
     }
 
     #[test]
     fn a_number_is_given_once() {
         let mut story = Story::new();
-        story.object("pools", "p", pool(2, 1, &[]));
-        story.object("pools", "p", pool(2, 1, &[(0, "w")]));
+        story.object("workerpools", "p", pool(2, 1, &[]));
+        story.object("workerpools", "p", pool(2, 1, &[(0, "w")]));
         story.broke("S15");
     }
 
@@ -141,8 +141,8 @@ mod tests {
     fn a_number_is_not_taken_from_the_living() {
         let mut story = Story::new();
         story.worker("v").of_pool("p").owned("a", 1, "Spawning");
-        story.object("pools", "p", pool(1, 1, &[(0, "v")]));
-        story.object("pools", "p", pool(1, 1, &[]));
+        story.object("workerpools", "p", pool(1, 1, &[(0, "v")]));
+        story.object("workerpools", "p", pool(1, 1, &[]));
         story.broke("S15");
     }
 }

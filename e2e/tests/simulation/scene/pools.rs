@@ -13,7 +13,7 @@ use crate::process::NAMESPACE;
 
 /// Two pools, so that their workers are mixed up if anybody mixes them up.
 const POOLS: [&str; 2] = ["small", "large"];
-const TENANTS: [&str; 3] = ["t0", "t1", "t2"];
+pub(super) const TENANTS: [&str; 3] = ["t0", "t1", "t2"];
 /// More claims than this at once are not made: the calm shall have workers for all.
 const CLAIMS: usize = 6;
 
@@ -22,7 +22,7 @@ impl Scene {
         Api::namespaced(self.workers.clone().into_client(), NAMESPACE)
     }
 
-    fn claims(&self) -> Api<DuckWorkerClaim> {
+    pub(super) fn claims(&self) -> Api<DuckWorkerClaim> {
         Api::namespaced(self.workers.clone().into_client(), NAMESPACE)
     }
 
@@ -119,12 +119,14 @@ impl Scene {
                 wrong.push(format!("L1: pool {name} has {idle} idle of {wanted}: {states:?}"));
             }
         }
+        let full = self.full_tenants().await?;
         for claim in self.claims().list(&ListParams::default()).await?.items {
             let name = claim.metadata.name.clone().unwrap_or_default();
             let phase = claim.status.as_ref().map(|status| status.phase.as_str());
             let idle = free.get(&claim.spec.pool_name).copied().unwrap_or(0);
             let waits = phase.is_none_or(|phase| phase == "Pending");
-            if waits && idle > 0 {
+            let full = full.contains(&claim.spec.tenant);
+            if waits && idle > 0 && !full {
                 wrong.push(format!("L6: {name} waits, and {idle} workers are idle"));
             }
         }

@@ -37,6 +37,9 @@ pub struct View<'a> {
     pub loss: Loss,
     /// The worker whose turn it is for this claim.
     pub next_worker: Option<&'a Uid>,
+    /// A parked worker of the tenant that cannot serve this claim and takes up the last of what
+    /// the tenant may have.
+    pub in_the_way: Option<&'a Uid>,
     /// Why it waits, if it must.
     pub why: &'a status::Why,
     /// The API server's time.
@@ -66,6 +69,8 @@ pub enum Loss {
 pub enum Step {
     /// Claim this worker.
     Take(Uid),
+    /// End this parked worker, so that the tenant may be given another.
+    MakeRoom(Uid),
     /// Make the connection secret for this worker, which names the claim.
     MakeSecret(Uid),
     /// Read the worker that the claim names, consistently.
@@ -138,6 +143,9 @@ fn waiting(view: &View<'_>) -> Step {
     }
     if let Some(worker) = view.next_worker {
         return Step::Take(worker.clone());
+    }
+    if let Some(worker) = view.in_the_way {
+        return Step::MakeRoom(worker.clone());
     }
     let status = status::waiting(view);
     if status != view.claim.status {

@@ -9,10 +9,33 @@ use jiff::Timestamp;
 use crate::names::{Image, Tenant, Uid};
 use crate::pool::Member;
 use crate::state::WorkerState;
+use crate::tenant::Allowance;
 
 /// The place of a claim among those of its tenant: when it was created, which the API server
 /// tells in whole seconds, and its name.
 pub type Place = (Timestamp, String);
+
+/// What a tenant that waits may be given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// Of which version.
+    pub image: Image,
+    /// How much.
+    pub allowance: Allowance,
+}
+
+impl Want {
+    /// How many workers beside those that are parked for it.
+    const fn more(&self) -> usize {
+        match self.allowance {
+            Allowance::Nothing => 0,
+            Allowance::More(more) => more,
+        }
+    }
+}
+
+/// What each tenant that waits may be given. One that is not in it gets nothing.
+pub type Wants = BTreeMap<Tenant, Want>;
 
 /// The claims that wait for workers of one pool.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +64,17 @@ impl Queue {
         self.waiting.values().map(BTreeSet::len).sum()
     }
 
+    /// How many workers could be given to those that wait, of each version.
+    pub fn demand(&self, wants: &Wants) -> BTreeMap<Image, usize> {
+        let mut demand = BTreeMap::new();
+        for (tenant, places) in &self.waiting {
+            if let Some(want) = wants.get(tenant).filter(|want| want.more() > 0) {
+                *demand.entry(want.image.clone()).or_default() += places.len().min(want.more());
+            }
+        }
+        demand
+    }
+
     /// Nobody waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -62,6 +96,12 @@ impl Queue {
         heads.map(|(_, name)| name.clone()).collect()
     }
 
+    /// The first claims of one tenant, by name.
+    pub fn heads_of(&self, tenant: &Tenant, most: usize) -> Vec<String> {
+        let places = self.waiting.get(tenant).into_iter().flatten().take(most);
+        places.map(|(_, name)| name.clone()).collect()
+    }
+
     /// The worker whose turn it is for this claim; none if the claim must wait.
     pub fn worker_for<'a>(
         &self,
@@ -77,42 +117,54 @@ impl Queue {
         if let Some(worker) = parked.get(own) {
             return Some(worker);
         }
+        let want = free.wants.get(tenant).filter(|want| own - parked.len() < want.more())?;
+        let idle = free.idle.get(&want.image)?;
         let key = (free.held_by(tenant) + own - parked.len(), place);
         let mut before = 0;
         for (other, places) in &self.waiting {
+            let rival = free.wants.get(other).filter(|rival| rival.image == want.image);
+            let Some(rival) = rival else { continue };
             let (held, served) = (free.held_by(other), free.parked_of(other).len());
-            let rest = places.iter().skip(served).enumerate();
+            let rest = places.iter().skip(served).take(rival.more()).enumerate();
             before += rest
                 .take_while(|(index, place)| (held + index, *place) < key)
-                .take(free.idle.len())
+                .take(idle.len())
                 .count();
-            if before >= free.idle.len() {
+            if before >= idle.len() {
                 return None;
             }
         }
-        free.idle.get(before)
+        idle.get(before)
     }
 }
 
 /// The workers of one pool that can be claimed, and who holds how many.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Free<'a> {
-    idle: Vec<Uid>,
+    wants: &'a Wants,
+    idle: BTreeMap<&'a Image, Vec<Uid>>,
     parked: HashMap<&'a Tenant, Vec<Uid>>,
     held: HashMap<&'a Tenant, usize>,
 }
 
 impl<'a> Free<'a> {
     /// Sorts the workers of a pool, but for those that are known not to be had. Parked ones count
-    /// only if they are of the wanted image.
-    pub fn of(members: &'a [Member], image: &Image, missed: &BTreeSet<Uid>) -> Self {
-        let mut free = Self::default();
-        let mut idle = Vec::new();
+    /// only if they are of the image that their tenant wants.
+    pub fn of(members: &'a [Member], wants: &'a Wants, missed: &BTreeSet<Uid>) -> Self {
+        let mut free =
+            Self { wants, idle: BTreeMap::new(), parked: HashMap::new(), held: HashMap::new() };
+        let mut idle: BTreeMap<&Image, Vec<_>> = BTreeMap::new();
+        let fits = |tenant: &Tenant, member: &Member| {
+            let want = wants.get(tenant).filter(|want| want.allowance != Allowance::Nothing);
+            want.is_some_and(|want| want.image == member.image)
+        };
         for member in members {
             let usable = !member.deleting && !missed.contains(&member.uid);
             match (member.state, &member.tenant) {
-                (WorkerState::Idle, _) if usable => idle.push((member.idle_since, &member.uid)),
-                (WorkerState::HotIdle, Some(tenant)) if usable && member.image == *image => {
+                (WorkerState::Idle, _) if usable => {
+                    idle.entry(&member.image).or_default().push((member.idle_since, &member.uid));
+                }
+                (WorkerState::HotIdle, Some(tenant)) if usable && fits(tenant, member) => {
                     free.parked.entry(tenant).or_default().push(member.uid.clone());
                 }
                 (state, Some(tenant)) if state.is_active() => {
@@ -122,8 +174,10 @@ impl<'a> Free<'a> {
             }
         }
         // The same order for everybody who sees the same.
-        idle.sort();
-        free.idle = idle.into_iter().map(|(_, uid)| uid.clone()).collect();
+        for (image, mut idle) in idle {
+            idle.sort();
+            free.idle.insert(image, idle.into_iter().map(|(_, uid)| uid.clone()).collect());
+        }
         for parked in free.parked.values_mut() {
             parked.sort();
         }
@@ -132,7 +186,8 @@ impl<'a> Free<'a> {
 
     /// How many can be had.
     pub fn len(&self) -> usize {
-        self.idle.len() + self.parked.values().map(Vec::len).sum::<usize>()
+        self.idle.values().map(Vec::len).sum::<usize>()
+            + self.parked.values().map(Vec::len).sum::<usize>()
     }
 
     /// None can.

@@ -11,7 +11,11 @@ use crate::state::WorkerState;
 
 /// Those that go: of each tenant the oldest beyond the cap, then those that wait for too long, as
 /// far as the floor allows. The clock is `idleSince`, which no refresh turns back.
-pub fn overdue(members: &[Member], terms: &HotIdleTerms, now: Timestamp) -> Vec<Uid> {
+pub fn overdue(
+    members: &[Member],
+    terms_of: impl Fn(&Tenant) -> HotIdleTerms,
+    now: Timestamp,
+) -> Vec<Uid> {
     let mut parked: BTreeMap<&Tenant, Vec<(Timestamp, &Uid)>> = BTreeMap::new();
     for member in members {
         if let (WorkerState::HotIdle, false, Some(tenant)) =
@@ -21,7 +25,8 @@ pub fn overdue(members: &[Member], terms: &HotIdleTerms, now: Timestamp) -> Vec<
             parked.entry(tenant).or_default().push((since, &member.uid));
         }
     }
-    parked.into_values().flat_map(|of_tenant| going(of_tenant, terms, now)).collect()
+    let going = |(tenant, parked)| going(parked, &terms_of(tenant), now);
+    parked.into_iter().flat_map(going).collect()
 }
 
 fn going(mut parked: Vec<(Timestamp, &Uid)>, terms: &HotIdleTerms, now: Timestamp) -> Vec<Uid> {
