@@ -25,7 +25,9 @@ use self::tasks::{
     check_scopes, clean, expire, expire_predecessors, follow_leases, hand_over, look_after,
 };
 use crate::controllers::claim;
-use crate::controllers::pool::{self, Links};
+use crate::controllers::links::Links;
+use crate::controllers::pool;
+use crate::controllers::pool::budgets::Budgets;
 use crate::controllers::tenant;
 use crate::controllers::watches::{self, Scope};
 use crate::controllers::worker;
@@ -223,16 +225,6 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
         let _ = made.send(caches.clone());
         Arc::new(parts.context(caches))
     };
-    let announce = async {
-        if let Ok(caches) = caches.clone().await
-            && caches.wait_until_ready().await
-        {
-            ready.ready();
-            parts.caches.send_modify(|filled| filled.push(caches));
-        }
-        // It is ready for as long as it runs.
-        std::future::pending::<()>().await;
-    };
     let marks = watches::changes(parts.marks.clone());
     let connection = &parts.ground.connection;
     let stop = || parts.stop.clone();
@@ -243,28 +235,54 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
     let (claims, claim_changes) = ClaimCache::follow(connection, scope.namespace(), move |event| {
         followed.claim_followed(event);
     });
-    let (tenants, tenant_changes) = TenantCache::follow(connection, scope.namespace(), |_| {});
+    let followed = Arc::clone(&links);
+    let (tenants, tenant_changes) = TenantCache::follow(connection, scope.namespace(), move |e| {
+        followed.tenant_followed(e);
+    });
     let mine = (pools.clone(), claims.clone(), tenants.clone(), Arc::clone(&links));
     let workers =
         worker::run(connection, &scope, marks, mine, ends.seated_workers, make_context, stop());
     let look_after_claims = async {
         if let Ok(caches) = caches.clone().await {
             let bind = Arc::new(parts.claim_context(caches.clone(), &links));
-            let fill = Arc::new(parts.pool_context(&caches, &links));
+            let (budgets, budget_changes) = Budgets::watch(connection, &scope);
+            let fill = Arc::new(parts.pool_context(&caches, &links, budgets));
             let keep = Arc::new(parts.tenant_context(caches, &links));
             let marks = || watches::changes(parts.marks.clone());
-            let (held, touched) = (ends.changed_tenants, Arc::clone(&links));
+            let held = ends.changed_tenants;
             tokio::join!(
                 claim::run(claims, claim_changes, ends.changed_claims, marks(), bind, stop()),
-                tenant::run(tenants, tenant_changes, touched, held, marks(), keep, stop()),
-                pool::run(pools, pool_changes, links, ends.changed_pools, fill, stop()),
+                tenant::run(tenants, tenant_changes, held, marks(), keep, stop()),
+                pool::run(
+                    (pools, pool_changes),
+                    links,
+                    ends.changed_pools,
+                    budget_changes,
+                    fill,
+                    stop()
+                ),
             );
         }
     };
     tokio::select! {
         () = async { tokio::join!(workers, look_after_claims); } => {}
-        () = announce => {}
+        () = announce(&parts, caches.clone(), ready) => {}
     }
+}
+
+/// Tells that the caches of a scope are filled, and stays ready for as long as it runs.
+async fn announce(
+    parts: &Parts,
+    caches: impl Future<Output = Result<Caches, oneshot::error::RecvError>>,
+    ready: ReadyPart,
+) {
+    if let Ok(caches) = caches.await
+        && caches.wait_until_ready().await
+    {
+        ready.ready();
+        parts.caches.send_modify(|filled| filled.push(caches));
+    }
+    std::future::pending::<()>().await;
 }
 
 impl Parts {

@@ -104,7 +104,7 @@ mod tests {
 
     fn pod(phase: PodPhase) -> PodSeen {
         let uid = Uid::new("pod-1").unwrap();
-        PodSeen { uid, whose: Whose::Ours, phase, stop: None, ip: None, node: None }
+        PodSeen { uid, whose: Whose::Ours, phase, stop: None, ip: None, node: None, mark: None }
     }
 
     #[test]

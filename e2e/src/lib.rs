@@ -27,6 +27,7 @@ mod cluster;
 mod component;
 mod control_group;
 mod controller;
+pub mod eviction;
 mod fault;
 mod golang;
 mod identity;

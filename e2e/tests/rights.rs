@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool, labels};
 use duckworker_e2e::claim::{bind, claim};
 use duckworker_e2e::install::{SYSTEM, project_root, replica};
-use duckworker_e2e::pool::{await_count, late_creation, pool, workers_of};
+use duckworker_e2e::pool::{await_count, change, late_creation, pool, workers_of};
 use duckworker_e2e::scenario::{await_event, bring, condition, forbid_pods};
 use duckworker_e2e::worker::{dedicated, is, plain, with_annotation};
 use duckworker_e2e::{
@@ -94,7 +94,8 @@ async fn strays(ns: &TestNamespace<'_>) -> Result<()> {
     await_gone(&ns.api(), &stray).await
 }
 
-/// A tenant with a cap, a pool, a claim that is bound and given up, and a worker that a sleeping leader created late.
+/// A tenant with a cap, a pool that lets idle pods be evicted from some day on, a claim that is bound
+/// and given up, and a worker that a sleeping leader created late.
 async fn pools(ns: &TestNamespace<'_>) -> Result<()> {
     let capped = json!({ "metadata": { "name": "acme" }, "spec": { "maxWorkers": 3 } });
     ns.create::<DuckTenant>(capped).await?;
@@ -103,6 +104,9 @@ async fn pools(ns: &TestNamespace<'_>) -> Result<()> {
     bind(ns, claim("c", "p", "acme")).await?;
     ns.api::<DuckWorkerClaim>().delete("c", &DeleteParams::default()).await?;
     await_count(ns, "p", "HotIdle", 1).await?;
+    change(ns, "p", json!({ "spec": { "disruption": "AllowIdle" } })).await?;
+    let marked = |pod: &Pod| pod.labels().contains_key(labels::BUSY);
+    ns.await_object(&idle[0].name_any(), "marked", marked).await?;
     let gone: DuckWorker = ns.api().get(&idle[0].name_any()).await?;
     ns.api::<DuckWorker>().delete(&gone.name_any(), &DeleteParams::default()).await?;
     await_gone(&ns.api(), &gone).await?;

@@ -1,6 +1,6 @@
 //! Reads a stored pod: the border at which Kubernetes' words become ours.
 
-use duckworker_api::{labels, owned};
+use duckworker_api::{labels, marks, owned};
 use duckworker_core::Reason;
 use duckworker_core::names::{InvalidName, Uid};
 use duckworker_core::plan::observed::{PodPhase, PodSeen, PodStop, Readiness, Trouble, Whose};
@@ -30,6 +30,7 @@ pub fn see(pod: &Pod, worker: &Uid) -> Result<PodSeen, InvalidName> {
         },
         stop: meta.deletion_timestamp.as_ref().map(|by| PodStop { by: by.0, why: stopped(status) }),
         ip: status.and_then(|s| s.pod_ip.clone()).filter(|ip| !ip.is_empty()),
+        mark: marks::read(meta),
         node: pod.spec.as_ref().and_then(|s| s.node_name.clone()).filter(|n| !n.is_empty()),
     })
 }

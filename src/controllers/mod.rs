@@ -1,6 +1,7 @@
 //! The controllers: what is watched, and who is asked what to do about it.
 
 pub mod claim;
+pub mod links;
 pub mod nodes;
 pub mod pool;
 pub mod requeue;

@@ -7,7 +7,9 @@ use duckworker_client::{Children, ClaimStore, PoolStore, TenantStore};
 
 use super::Parts;
 use crate::controllers::claim;
-use crate::controllers::pool::{self, Links};
+use crate::controllers::links::Links;
+use crate::controllers::pool;
+use crate::controllers::pool::budgets::Budgets;
 use crate::controllers::requeue::Requeue;
 use crate::controllers::tenant;
 use crate::controllers::worker::context::{Caches, Context};
@@ -15,6 +17,10 @@ use crate::controllers::worker::context::{Caches, Context};
 impl Parts {
     fn claim_store(&self) -> ClaimStore {
         ClaimStore::new(self.lifecycle.store().clone(), Arc::clone(&self.instance))
+    }
+
+    fn tenant_store(&self) -> TenantStore {
+        TenantStore::new(self.lifecycle.store().clone(), Arc::clone(&self.instance))
     }
 
     pub(super) fn claim_context(&self, caches: Caches, links: &Links) -> claim::context::Context {
@@ -34,13 +40,20 @@ impl Parts {
         }
     }
 
-    pub(super) fn pool_context(&self, caches: &Caches, links: &Links) -> pool::context::Context {
+    pub(super) fn pool_context(
+        &self,
+        caches: &Caches,
+        links: &Links,
+        budgets: Budgets,
+    ) -> pool::context::Context {
         let store = self.lifecycle.store().clone();
         pool::context::Context {
             pools: caches.pools.clone(),
             workers: caches.workers.clone(),
             tenants: caches.tenants.clone(),
             members: Arc::clone(&links.members),
+            budgets,
+            misses: Arc::clone(&links.misses),
             waiting: Arc::clone(&links.waiting),
             store: PoolStore::new(store, Arc::clone(&self.instance)),
             lifecycle: self.lifecycle.clone(),
@@ -55,13 +68,12 @@ impl Parts {
     }
 
     pub(super) fn tenant_context(&self, caches: Caches, links: &Links) -> tenant::context::Context {
-        let store = self.lifecycle.store().clone();
         tenant::context::Context {
             tenants: caches.tenants.clone(),
             caches,
             holdings: Arc::clone(&links.holdings),
-            store: TenantStore::new(store.clone(), Arc::clone(&self.instance)),
-            workers: store,
+            store: self.tenant_store(),
+            workers: self.lifecycle.store().clone(),
             children: Children::new(self.lifecycle.clone()),
             peers: self.peers(),
             clock: self.ground.connection.clock.clone(),
@@ -88,6 +100,7 @@ impl Parts {
             workers,
             lifecycle: self.lifecycle.clone(),
             claims: self.claim_store(),
+            tenants: self.tenant_store(),
             children: Children::new(self.lifecycle.clone()),
             clock: self.ground.connection.clock.clone(),
             peers: self.peers(),

@@ -11,6 +11,11 @@ pub const WORKER_UID: &str = "duckworker.dev/worker-uid";
 
 /// On workers of a pool and on their pods: the name of the pool.
 pub const POOL_NAME: &str = "duckworker.dev/pool";
+/// On pods of a pool that lets idle ones be evicted: `true` while their worker serves a tenant, or
+/// is about to; `false` while nobody uses it.
+pub const BUSY: &str = "duckworker.dev/busy";
+/// The same on the same pods, for the cluster autoscaler, the other way round.
+pub const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 /// On workers of a pool: the fingerprint of the template that they were made of.
 pub const TEMPLATE: &str = "duckworker.dev/template";
 

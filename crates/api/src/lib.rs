@@ -16,6 +16,7 @@
 //! | [`generated`] | the files that are made of all that |
 //! | [`template`] | a pod template kept as JSON, so that newer fields survive |
 //! | [`owned`] | whose a pod or a secret is |
+//! | [`marks`] | whether a pod says that it is busy or idle |
 //! | [`labels`] | every label, annotation, variable and finalizer of ours |
 
 pub mod cel;
@@ -23,6 +24,7 @@ pub mod claim;
 pub mod crd;
 pub mod generated;
 pub mod labels;
+pub mod marks;
 pub mod owned;
 pub mod parse;
 pub mod policies;

@@ -45,6 +45,17 @@ impl PodTemplate {
             .as_str()
     }
 
+    /// The same with another image of the container `duckdb`.
+    #[must_use]
+    pub fn with_image(mut self, image: &str) -> Self {
+        let containers = self.0.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten().filter(|c| c["name"] == DUCKDB_CONTAINER)
+        {
+            container["image"] = image.into();
+        }
+        self
+    }
+
     /// Drops everything but the image: what a cache needs of a worker that has its pod.
     pub fn trim(&mut self) {
         let image = self.image().map(str::to_owned);

@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod finalizer;
+mod mark;
 
 pub(crate) use create::failed;
 pub use delete::{Grace, PodStanding};

@@ -11,6 +11,7 @@ mod unwritable;
 use std::sync::Arc;
 
 use backon::BackoffBuilder;
+use duckworker_core::planted::{Bug, planted};
 use duckworker_core::worker::Ownership;
 use duckworker_core::{
     Epoch, Facts, LeaseFence, Miss, OwnerStanding, Right, Room, SnapshotFence, Transition,
@@ -59,7 +60,7 @@ impl Claimed<'_> {
         let uid = &worker.key.uid;
         let granted = match (transition, self) {
             (T::AdoptNew, Claimed::Seated(seat)) => seat.worker() == uid,
-            (T::AdoptNew, _) => worker.pool.is_none(),
+            (T::AdoptNew, _) => worker.pool.is_none() || planted(Bug::SeatIgnored),
             (
                 T::ClaimIdle { tenant, .. } | T::ClaimHotIdle { tenant, .. },
                 Claimed::Placed(place),

@@ -4,13 +4,17 @@
 //! time, that the worker's own pool names the worker's uid. However old, that is good enough. A
 //! seat is given back only when its worker is over or gone, and then nothing can start it anyway.
 
+mod budget;
+
+pub use budget::Guarded;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use duckworker_api::pool::{parse, wire};
 use duckworker_api::{DuckWorker, DuckWorkerPool, Unreadable};
 use duckworker_core::pool::{Ordinal, Pool, PoolStatus};
-use duckworker_core::{Uid, WorkerKey, WorkerState};
+use duckworker_core::{Image, Uid, WorkerKey, WorkerState};
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Resource};
@@ -117,7 +121,8 @@ impl PoolStore {
         status::write(&self.store, &self.instance, seen, wire::status(status, &seen.object)).await
     }
 
-    /// Creates the worker of a seat that this very reading shows taken. One that is there already
+    /// Creates the worker of a seat that this very reading shows taken, of this version if it is not
+    /// the pool's. One that is there already
     /// is accepted if it is this pool's by its controller reference.
     ///
     /// # Errors
@@ -126,12 +131,13 @@ impl PoolStore {
         &self,
         seen: &PoolSnapshot,
         ordinal: Ordinal,
+        image: Option<&Image>,
     ) -> Result<Made, Error> {
         let (key, name) = (&seen.pool.key, seen.pool.key.worker_name(ordinal));
         let what = format!("creating DuckWorker {}/{name} of its pool", key.namespace);
         self.instance.in_office(|| what.clone())?;
         let refused = |source| Error::Refused { what: what.clone(), source };
-        let body = serde_json::to_vec(&wire::worker(&seen.pool, &seen.object, ordinal))
+        let body = serde_json::to_vec(&wire::worker(&seen.pool, &seen.object, ordinal, image))
             .map_err(|error| refused(kube::Error::SerdeError(error)))?;
         let request = Request::new(DuckWorker::url_path(&(), Some(&key.namespace)))
             .create(&PostParams::default(), body)

@@ -61,6 +61,16 @@ pub enum Bug {
     CacheSaysPodGone,
     /// A secret that the cache does not show is gone.
     CacheSaysSecretGone,
+    /// A pool's worker is started though its pool does not name it.
+    SeatIgnored,
+    /// A number that was given back is given again.
+    OrdinalReused,
+    /// A pool takes as many numbers as it likes.
+    MaximumIgnored,
+    /// The number of a worker that the cache does not show is given back.
+    SeatFreedUnseen,
+    /// A pool that has too many workers ends those that serve.
+    BusyScaledDown,
     /// Things are made before the finalizer is on.
     NoFinalizer,
     /// The sweep of secrets is taken for done.

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use crate::conditions::Condition;
 use crate::names::{Epoch, Fingerprint, Image, Tenant, Uid};
 use crate::plan::observed::Trouble;
+pub use crate::plan::pool::demand::DemandTerms;
+use crate::planted::{Bug, planted};
 use crate::reason::Reason;
 use crate::state::WorkerState;
 use crate::worker::ClaimRef;
@@ -44,6 +46,11 @@ impl PoolKey {
     pub fn ordinal_of(&self, worker: &str) -> Option<Ordinal> {
         let digits = worker.strip_prefix(&self.name_prefix())?;
         digits.parse().ok().and_then(Ordinal::new)
+    }
+
+    /// What its disruption budget is called. As one of its workers, it is no namesake's.
+    pub fn budget_name(&self) -> String {
+        self.name_prefix().trim_end_matches('-').to_owned()
     }
 
     fn name_prefix(&self) -> String {
@@ -103,11 +110,17 @@ impl Seats {
         self.taken.values().flatten().any(|uid| uid == worker)
     }
 
+    /// A number that was given and is not taken any more.
+    fn given_back(&self) -> Option<Ordinal> {
+        (0..self.next.get()).map(Ordinal).find(|ordinal| !self.taken.contains_key(ordinal))
+    }
+
     /// Takes so many new ones.
     pub fn reserve(&mut self, count: usize) {
         for _ in 0..count {
-            self.taken.insert(self.next, None);
-            self.next = self.next.next();
+            let free = self.given_back().filter(|_| planted(Bug::OrdinalReused));
+            self.taken.insert(free.unwrap_or(self.next), None);
+            self.next = if free.is_some() { self.next } else { self.next.next() };
         }
     }
 }
@@ -158,6 +171,19 @@ pub struct PoolTerms {
     pub reuse: Reuse,
     /// Whether a tenant without a `DuckTenant` may have workers.
     pub undeclared: Undeclared,
+    /// Whether pods may be evicted.
+    pub disruption: Disruption,
+    /// How claims that found no worker raise the number of warm ones.
+    pub demand: DemandTerms,
+}
+
+/// Whether pods may be evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disruption {
+    /// None may.
+    Protect,
+    /// Idle ones may.
+    AllowIdle,
 }
 
 /// Whether a change of the template is carried out.

@@ -54,6 +54,8 @@ pub enum Reason {
     NodeLost,
     /// Its claim is gone, and its pool uses no worker twice.
     Released,
+    /// Its tenant is not declared any more, and its pool serves declared tenants only.
+    TenantDeleted,
     /// Nobody of its tenant came back in time.
     HotIdleExpired,
     /// Its pool is full, and another tenant's claim needs its place.

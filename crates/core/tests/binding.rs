@@ -127,7 +127,8 @@ fn a_second_worker_that_names_the_claim_is_not_its_own() {
 }
 
 fn wants(claims: &[Claim], pool: &Pool) -> Wants {
-    let want = |_| Want { image: pool.terms.image.clone(), allowance: Allowance::More(usize::MAX) };
+    let want =
+        |()| Want { image: pool.terms.image.clone(), allowance: Allowance::More(usize::MAX) };
     claims.iter().map(|claim| (claim.tenant.clone(), want(()))).collect()
 }
 

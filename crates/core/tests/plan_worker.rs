@@ -14,12 +14,15 @@ use std::time::Duration;
 
 use common::{STANDINGS, at, tenant, worker};
 use duckworker_core::names::Uid;
-use duckworker_core::plan::observed::{PodPhase, PodSeen, PodStop, Readiness, Trouble, Whose};
+use duckworker_core::plan::observed::{
+    Mark, PodPhase, PodSeen, PodStop, Readiness, Trouble, Whose,
+};
 use duckworker_core::plan::worker::{
     ClaimStanding, Finalizer, Health, Holder, NodeStanding, SeatStanding, SecretStanding, Step,
-    Turn, View, next,
+    TenantStanding, Turn, View, next,
 };
-use duckworker_core::{Reason, Worker, WorkerState as S};
+use duckworker_core::pool::{Disruption, PoolRef};
+use duckworker_core::{OwnerStanding, Reason, Worker, WorkerState as S};
 
 fn pod(phase: PodPhase) -> PodSeen {
     PodSeen {
@@ -29,6 +32,7 @@ fn pod(phase: PodPhase) -> PodSeen {
         stop: None,
         ip: Some("10.0.0.1".into()),
         node: Some("node-1".into()),
+        mark: None,
     }
 }
 
@@ -54,8 +58,10 @@ fn view<'a>(worker: &'a Worker, pod: Option<&'a PodSeen>) -> View<'a> {
         turn: Turn::Mine,
         seat: SeatStanding::NotNeeded,
         claim: ClaimStanding::None,
+        tenant: TenantStanding::Welcome,
         pod,
         node: NodeStanding::Open,
+        disruption: Disruption::Protect,
         secret: SecretStanding::There,
         health: Health::Healthy,
         now: at(10),
@@ -70,6 +76,59 @@ fn deleting(mut worker: Worker) -> Worker {
 fn dedicated(mut worker: Worker) -> Worker {
     worker.spec.dedicated_to = Some(tenant("acme"));
     worker
+}
+
+#[test]
+fn a_pod_is_marked_before_its_worker_serves_and_after_it_was_parked() {
+    let bare = running();
+    let marked = |mark| PodSeen { mark: Some(mark), ..running() };
+    let (busy, idle) = (marked(Mark::Busy), marked(Mark::Idle));
+    for (state, wanted, right, wrong) in [
+        (S::Idle, Mark::Idle, &idle, &busy),
+        (S::HotIdle, Mark::Idle, &idle, &busy),
+        (S::Reserved, Mark::Busy, &busy, &idle),
+        (S::Activating, Mark::Busy, &busy, &idle),
+        (S::Hot, Mark::Busy, &busy, &idle),
+    ] {
+        let worker = worker(state);
+        for other in [wrong, &bare] {
+            let seen = view(&worker, Some(other));
+            assert!(!matches!(next(&seen), Step::MarkPod(_)), "{state}: nobody asked for marks");
+            let seen = View { disruption: Disruption::AllowIdle, ..seen };
+            assert_eq!(next(&seen), Step::MarkPod(wanted), "{state}");
+            let held = View { holder: Holder::Foreign(OwnerStanding::Live), ..seen };
+            assert_eq!(next(&held), Step::MarkPod(wanted), "{state} of a control plane");
+            let peers = View { holder: Holder::Peer(OwnerStanding::Live), ..seen };
+            for seen in [peers, View { turn: Turn::Others, ..held }] {
+                assert_eq!(next(&seen), Step::Rest, "{state}: somebody else marks it");
+            }
+        }
+        let seen = View { disruption: Disruption::AllowIdle, ..view(&worker, Some(right)) };
+        assert!(!matches!(next(&seen), Step::MarkPod(_)), "{state}: it is marked");
+        let stopped = told_to_stop(Reason::Evicted);
+        let seen = View { disruption: Disruption::AllowIdle, ..view(&worker, Some(&stopped)) };
+        assert_eq!(next(&seen), Step::Drain(Reason::Evicted), "{state}");
+    }
+}
+
+#[test]
+fn a_control_planes_worker_leaves_a_cordoned_node_with_its_object() {
+    let (pod, pooled) = (running(), PoolRef { name: "p".into(), uid: Uid::new("p-1").unwrap() });
+    for state in [S::Idle, S::Reserved, S::Activating, S::Hot, S::HotIdle] {
+        let mut worker = worker(state);
+        let live = Holder::Foreign(OwnerStanding::Live);
+        let bare = worker.clone();
+        let alone = View { holder: live, node: NodeStanding::Cordoned, ..view(&bare, Some(&pod)) };
+        assert_eq!(next(&alone), Step::Rest, "{state}: an eviction does it");
+        worker.pool = Some(pooled.clone());
+        let seen = View { worker: &worker, ..alone };
+        assert_eq!(next(&seen), Step::DeleteObject, "{state}");
+        assert_eq!(next(&View { turn: Turn::Others, ..seen }), Step::Rest, "{state}");
+        assert_eq!(next(&View { node: NodeStanding::Open, ..seen }), Step::Rest, "{state}");
+        let going = deleting(worker.clone());
+        let once = View { worker: &going, ..seen };
+        assert!(matches!(next(&once), Step::Wait(_)), "{state}: it is told once");
+    }
 }
 
 #[test]

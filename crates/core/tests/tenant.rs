@@ -69,7 +69,7 @@ fn a_cap_is_said_to_hold_only_when_no_claimer_can_be_unaware_of_it() {
     assert_eq!(first.observed_generation, None);
     let told = DeclaredTenant { status: first, ..tenant.clone() };
     let view = View { tenant: &told, ..view };
-    assert_eq!(next(&view), Step::Wait(NOTICE - Duration::from_secs(1)));
+    assert_eq!(next(&view), Step::Wait(NOTICE.saturating_sub(Duration::from_secs(1))));
     let Step::Write(status) = next(&View { known_for: NOTICE, ..view }) else { unreachable!() };
     assert_eq!(status.observed_generation, Some(1));
 }

@@ -7,8 +7,9 @@ use duckworker_core::plan::janitor::workers::{WorkerSeen, is_orphaned, is_stuck}
 use duckworker_core::plan::observed::{PodPhase, PodSeen, PodStop, Readiness, Trouble, Whose};
 use duckworker_core::plan::worker::{
     ClaimStanding, Finalizer, Health, Holder, NodeStanding, SeatStanding, SecretStanding, Step,
-    Turn, View, next,
+    TenantStanding, Turn, View, next,
 };
+use duckworker_core::pool::Disruption;
 use duckworker_core::{
     Facts, LeaseFence, OwnerStanding, Reason, Right, Room, SnapshotFence, Terminal, Transition,
     Worker, WorkerState, WriteId, decide,
@@ -63,8 +64,10 @@ pub fn plan(state: &mut State, process: usize, worker: usize) -> bool {
         turn: Turn::Mine,
         pod: pod.as_ref(),
         node: NodeStanding::Open,
+        disruption: Disruption::Protect,
         secret: secret(state, process, worker, &seen.worker),
         claim: ClaimStanding::None,
+        tenant: TenantStanding::Welcome,
         seat: SeatStanding::NotNeeded,
         health: Health::Healthy,
         now: state.now(),
@@ -150,6 +153,7 @@ fn pod_seen(state: &State, worker: usize) -> Option<PodSeen> {
         stop: pod.stopped.then(|| PodStop { why, by: state.now() }),
         ip: None,
         node: None,
+        mark: None,
     })
 }
 

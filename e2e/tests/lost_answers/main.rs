@@ -10,6 +10,7 @@
 //! | [`dropped`] | the caller gives up before the answer |
 //! | [`too_large`] | a refusal that looks like doubt and is none |
 //! | [`silent_retry`] | etcd stands still: the library's own retry against ours |
+#![allow(clippy::large_futures, reason = "the future of a whole test")]
 
 mod answers;
 mod dropped;

@@ -5,6 +5,7 @@
 mod actors;
 mod instances;
 mod leaving;
+mod pools;
 mod status;
 mod tenants;
 mod workers;
@@ -57,6 +58,7 @@ async fn await_policies(ns: &TestNamespace<'_>) -> Result<()> {
     })
     .await?;
     workers::await_policies(ns).await?;
+    pools::await_policy(ns).await?;
     tenants::await_policies(ns).await
 }
 

@@ -1,13 +1,14 @@
-//! Who may write a tenant, and who may make workers for one.
+//! Who may write a tenant, and who may make workers and claims for one.
 
 use anyhow::{Result, ensure};
-use duckworker_api::{DuckTenant, DuckWorker};
+use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim};
+use duckworker_e2e::claim::claim;
 use duckworker_e2e::{TestNamespace, worker};
 use k8s_openapi::api::rbac::v1::Role;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::actors::{Actor, user};
+use crate::actors::{Actor, Actors, bind, user};
 use crate::writes::verdict;
 use crate::{cluster, until};
 
@@ -37,6 +38,16 @@ async fn dedicate(
 ) -> Result<Result<(), String>> {
     let worker: DuckWorker = serde_json::from_value(worker::dedicated(name, tenant))?;
     Ok(verdict(actor.workers().create(params, &worker).await)?.map(drop))
+}
+
+async fn wish(
+    actor: &Actor,
+    name: &str,
+    tenant: &str,
+    params: &PostParams,
+) -> Result<Result<(), String>> {
+    let claim: DuckWorkerClaim = serde_json::from_value(claim(name, "p", tenant))?;
+    Ok(verdict(actor.api().create(params, &claim).await)?.map(drop))
 }
 
 /// A user with exactly these rights in the namespace, each a resource, its names and its verbs.
@@ -148,8 +159,56 @@ async fn who_makes_a_worker_for_a_tenant_must_be_allowed_to_use_it() -> Result<(
         .await
 }
 
+#[tokio::test]
+async fn who_claims_for_a_tenant_must_be_allowed_to_use_it() -> Result<()> {
+    let cluster = cluster().await?;
+    cluster
+        .with_namespace("claim-use", async |ns| {
+            let rights: &[(&str, &[&str], &str)] = &[
+                ("duckworkerclaims.duckworker.dev", &[], "create,patch"),
+                ("ducktenants.duckworker.dev", &["acme"], "use"),
+            ];
+            let alice = user_who_may(ns, "alice", rights).await?;
+            let post = PostParams::default();
+            granted(async || wish(&alice, "hers", "acme", &post).await).await?;
+            let sentence = "whoever creates a claim for tenant other needs the verb use on the \
+                            DuckTenant of that name in namespace";
+            // Whether or not there is a tenant of that name: it may come later.
+            refused(wish(&alice, "no", "other", &post).await?, sentence)?;
+            let admin = user(ns, "admin")?;
+            fine(create(&admin, tenant("other", "s"), &post).await?)?;
+            refused(wish(&alice, "no", "other", &post).await?, sentence)?;
+            fine(wish(&admin, "yes", "other", &post).await?)?;
+            // Labels of a claim that is there are nobody's tenant.
+            let label = json!({ "metadata": { "labels": { "a": "b" } } });
+            let claims = alice.api::<DuckWorkerClaim>();
+            let labelled = claims.patch("yes", &PatchParams::default(), &Patch::Merge(label)).await;
+            fine(verdict(labelled)?.map(drop))
+        })
+        .await
+}
+
+#[tokio::test]
+async fn processes_get_no_tenant_from_their_roles_and_editors_get_all() -> Result<()> {
+    let cluster = cluster().await?;
+    cluster
+        .with_namespace("claim-roles", async |ns| {
+            let actors = Actors::new(ns).await?;
+            bind(ns, "plain", "edit", "--user=alice").await?;
+            let alice = user(ns, "alice")?;
+            let post = PostParams::default();
+            granted(async || wish(&alice, "hers", "acme", &post).await).await?;
+            for actor in [&actors.owner, &actors.peer, &actors.person] {
+                let refusal = wish(actor, "c", "acme", &post).await?;
+                refused(refusal, "cannot create resource \"duckworkerclaims\"")?;
+            }
+            fine(wish(&actors.admin, "theirs", "acme", &post).await?)
+        })
+        .await
+}
+
 /// The API server hears of new rights a moment later.
-async fn granted(attempt: impl AsyncFn() -> Result<Result<(), String>>) -> Result<()> {
+pub async fn granted(attempt: impl AsyncFn() -> Result<Result<(), String>>) -> Result<()> {
     let granted = async {
         while attempt().await?.is_err() {
             tokio::task::yield_now().await;

@@ -27,6 +27,12 @@ const SPOILED: &[Case] = &[
         |p| p["spec"]["spawn"] = json!({ "backoffSeconds": 9, "maxBackoffSeconds": 3 }),
         "backoffSeconds must not be greater than",
     ),
+    (
+        |p| p["spec"]["demand"] = json!({ "maxExtra": 11 }),
+        "spec.demand.maxExtra must not be greater than spec.maxWorkers",
+    ),
+    (|p| p["spec"]["demand"] = json!({ "windowSeconds": 3601 }), "less than or equal to 3600"),
+    (|p| p["spec"]["disruption"] = json!("Never"), "Unsupported value"),
     (|p| p["spec"]["template"]["spec"]["tenant"] = json!("a"), "tenant must be left out"),
     (
         |p| {

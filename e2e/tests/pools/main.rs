@@ -4,6 +4,9 @@
 
 mod bad_input;
 mod changes;
+mod demand;
+mod disruption;
 mod failures;
 mod maximum;
+mod network;
 mod sizes;

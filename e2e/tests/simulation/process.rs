@@ -114,8 +114,10 @@ impl Process {
     /// decide by the same table.
     pub fn refused(&self) -> Vec<String> {
         let records = self.faults.records();
+        let kinds = ["duckworkers/status", "duckworkerpools/status"];
         let refused = records.iter().filter(|record| {
-            record.answer == Some(422) && record.call.is(Verb::Update, "duckworkers/status")
+            let is_status = kinds.iter().any(|kind| record.call.is(Verb::Update, kind));
+            record.answer == Some(422) && is_status
         });
         refused
             .map(|record| format!("R1: the API server's rules refused {}", record.call))

@@ -2,14 +2,86 @@
 
 use anyhow::{Result, ensure};
 use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
-use duckworker_e2e::claim::{bind, claim, worker_of};
-use duckworker_e2e::pool::{await_count, pool};
-use duckworker_e2e::scenario::{controller, scenario};
+use duckworker_e2e::claim::{bind, claim, is, source, waits_for, worker_of};
+use duckworker_e2e::pool::{await_count, image_of, pool};
+use duckworker_e2e::scenario::{controller, scenario, status};
 use duckworker_e2e::worker::{reason, state};
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::tenant;
+
+#[tokio::test]
+async fn a_pinned_tenant_gets_its_version_and_keeps_it() -> Result<()> {
+    scenario("wish-pin", async |ns| {
+        let _controller = controller(ns)?;
+        let pinned = tenant("acme", &json!({ "image": "duckdb:pinned" }));
+        ns.create::<DuckTenant>(pinned).await?;
+        ns.create::<DuckWorkerPool>(pool("p", 1, 9)).await?;
+        await_count(ns, "p", "Idle", 1).await?;
+        let first = bind(ns, claim("a", "p", "acme")).await?;
+        let worker: DuckWorker = ns.api().get(worker_of(&first)?).await?;
+        ensure!(image_of(&worker)? == "duckdb:pinned", "{}", image_of(&worker)?);
+        ensure!(source(&first) == "Cold", "{}", source(&first));
+        // It is parked for it, though the pool has another version; and the pool keeps its own.
+        ns.api::<DuckWorkerClaim>().delete("a", &DeleteParams::default()).await?;
+        await_count(ns, "p", "HotIdle", 1).await?;
+        let again = bind(ns, claim("b", "p", "acme")).await?;
+        ensure!(worker_of(&again)? == worker_of(&first)? && source(&again) == "HotIdle");
+        let other = bind(ns, claim("c", "p", "other")).await?;
+        let own: DuckWorker = ns.api().get(worker_of(&other)?).await?;
+        ensure!(image_of(&own)? != "duckdb:pinned");
+        // A new pin makes the parked one useless, and the next claim gets the new version.
+        let patch = Patch::Merge(json!({ "spec": { "image": "duckdb:newer", "maxWorkers": 1 } }));
+        ns.api::<DuckTenant>().patch("acme", &PatchParams::default(), &patch).await?;
+        ns.api::<DuckWorkerClaim>().delete("b", &DeleteParams::default()).await?;
+        let newer = bind(ns, claim("d", "p", "acme")).await?;
+        let newest: DuckWorker = ns.api().get(worker_of(&newer)?).await?;
+        ensure!(image_of(&newest)? == "duckdb:newer", "{}", image_of(&newest)?);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_workers_of_a_tenant_that_is_gone_drain_where_only_declared_ones_are_served()
+-> Result<()> {
+    scenario("wish-gone", async |ns| {
+        let _controller = controller(ns)?;
+        ns.create::<DuckTenant>(tenant("acme", &json!({}))).await?;
+        for (name, undeclared) in [("strict", "Refuse"), ("open", "Allow")] {
+            let mut pool = pool(name, 2, 9);
+            pool["spec"]["undeclaredTenants"] = json!(undeclared);
+            ns.create::<DuckWorkerPool>(pool).await?;
+            await_count(ns, name, "Idle", 2).await?;
+        }
+        let mut lost = claim("a", "strict", "acme");
+        lost["spec"]["onWorkerLoss"] = json!("Fail");
+        let hot = bind(ns, lost).await?;
+        let parked = bind(ns, claim("b", "strict", "acme")).await?;
+        ns.api::<DuckWorkerClaim>().delete("b", &DeleteParams::default()).await?;
+        await_count(ns, "strict", "HotIdle", 1).await?;
+        let kept = bind(ns, claim("c", "open", "acme")).await?;
+        ns.api::<DuckTenant>().delete("acme", &DeleteParams::default()).await?;
+        let over = |worker: &DuckWorker| state(worker) == "Retired";
+        for claim in [&hot, &parked] {
+            let ended: DuckWorker = ns.await_object(worker_of(claim)?, "Retired", over).await?;
+            let reasons = status(&ended)?.transitions.iter().filter_map(|t| t.reason.as_deref());
+            ensure!(
+                reasons.clone().any(|reason| reason == "TenantDeleted"),
+                "{:?}",
+                reasons.collect::<Vec<_>>()
+            );
+        }
+        ns.await_object::<DuckWorkerClaim>("a", "Lost", is("Lost")).await?;
+        ns.create::<DuckWorkerClaim>(claim("d", "strict", "acme")).await?;
+        ns.await_object::<DuckWorkerClaim>("d", "waiting", waits_for("TenantUndeclared")).await?;
+        let worker: DuckWorker = ns.api().get(worker_of(&kept)?).await?;
+        ensure!(state(&worker) == "Hot", "{}", state(&worker));
+        Ok(())
+    })
+    .await
+}
 
 #[tokio::test]
 async fn a_tenant_says_itself_how_long_its_parked_workers_stay() -> Result<()> {

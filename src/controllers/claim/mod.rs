@@ -29,7 +29,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use self::context::Context;
-use super::pool::told;
+use super::links::told;
 use super::requeue;
 use super::watches::{self, Touched};
 

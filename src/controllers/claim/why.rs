@@ -78,7 +78,7 @@ fn pool_trouble(pool: &Pool, want: Option<&Want>) -> (String, String) {
     }
     if let Some(pin) = want.map(|want| &want.image).filter(|pin| **pin != pool.terms.image) {
         let message = format!("no worker of {pin}, which its tenant is pinned to, is idle");
-        return ("PoolEmpty".to_owned(), format!("{message}; more are being started"));
+        return ("NoneOfVersion".to_owned(), format!("{message}; one is being started"));
     }
     ("PoolEmpty".to_owned(), "no worker is idle; more are being started".to_owned())
 }

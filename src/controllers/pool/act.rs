@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use duckworker_client::pools::Made;
+use duckworker_client::pools::{Guarded, Made};
 use duckworker_client::status::Written;
 use duckworker_client::{Error, ErrorClass, Origin, Outcome};
 use duckworker_core::plan::pool::Step;
+use duckworker_core::plan::pool::budget::Covers;
+use duckworker_core::planted::{Bug, planted};
 use duckworker_core::pool::{Ordinal, PoolStatus};
-use duckworker_core::{Reason, Terminal, Uid, WorkerKey, WorkerState};
+use duckworker_core::{Image, Reason, Terminal, Uid, WorkerKey, WorkerState};
 use futures::{StreamExt, stream};
 use kube::runtime::reflector::ObjectRef;
 
@@ -32,7 +34,8 @@ pub async fn carry_out(context: &Context, look: &mut Look, step: Step) -> Done {
         Step::Wait(time) => Ok(Progress::Wait(time)),
         Step::Write(status) => write(context, look, &status).await,
         Step::LookFor(workers) => look_for(context, look, workers).await,
-        Step::Create(ordinals) => create(context, look, ordinals).await,
+        Step::Guard(covers) => guard(context, look, covers).await,
+        Step::Create(wanted) => create(context, look, wanted).await,
         Step::Retire(workers) => retire(context, look, workers).await,
         Step::Delete(workers) => delete(context, look, workers).await,
     }
@@ -75,10 +78,44 @@ async fn look_for(context: &Context, look: &mut Look, workers: Vec<(Ordinal, Uid
     Ok(Progress::Again)
 }
 
-async fn create(context: &Context, look: &mut Look, ordinals: Vec<Ordinal>) -> Done {
+/// A pool whose budget is refused works on, and says so.
+async fn guard(context: &Context, look: &Look, covers: Covers) -> Done {
+    let key = &look.pool.pool().key;
+    let found = context.budgets.found(key);
+    let why = match context.store.guard(&look.pool, found.as_ref(), covers).await {
+        Ok(Guarded::Done(budget)) => {
+            context.budgets.wrote(&key.uid, *budget);
+            return Ok(Progress::Again);
+        }
+        // The watch is about to tell.
+        Ok(Guarded::Moved) if found.is_some() => return Ok(Progress::Wait(RECHECK)),
+        Ok(Guarded::Moved) => {
+            let name = key.budget_name();
+            format!("a PodDisruptionBudget {name} is there and not this pool's: delete it")
+        }
+        Err(error) => refusal_of(error)?,
+    };
+    context.memory.unguarded(&key.uid, why, REFUSED);
+    Ok(Progress::Again)
+}
+
+/// What the server says that would not help to ask again; the error back if it would.
+fn refusal_of(error: Error) -> Result<String, Error> {
+    match error.class() {
+        ErrorClass::Forbidden | ErrorClass::Invalid | ErrorClass::Conflict => {
+            let why = error.refusal().map_or_else(|| error.to_string(), str::to_owned);
+            Ok(crate::text::one_line(&why, 512))
+        }
+        ErrorClass::Throttled(_) | ErrorClass::Unavailable => Err(error),
+    }
+}
+
+async fn create(context: &Context, look: &mut Look, wanted: Vec<(Ordinal, Option<Image>)>) -> Done {
     let pool = &look.pool;
-    let creations = stream::iter(ordinals)
-        .map(|ordinal| context.store.create_worker(pool, ordinal))
+    let creations = stream::iter(wanted)
+        .map(async |(ordinal, image)| {
+            context.store.create_worker(pool, ordinal, image.as_ref()).await
+        })
         .buffer_unordered(context.concurrency.into());
     let results: Vec<Result<Made, Error>> = creations.collect().await;
     let key = &look.pool.pool().key;
@@ -91,13 +128,9 @@ async fn create(context: &Context, look: &mut Look, ordinals: Vec<Ordinal>) -> D
                            look tries again: delete or rename that one";
                 context.memory.refused(&key.uid, why.to_owned(), REFUSED);
             }
-            Err(error) => match error.class() {
-                ErrorClass::Forbidden | ErrorClass::Invalid | ErrorClass::Conflict => {
-                    let why = error.refusal().map_or_else(|| error.to_string(), str::to_owned);
-                    let why = crate::text::one_line(&why, 512);
-                    context.memory.refused(&key.uid, why, REFUSED);
-                }
-                ErrorClass::Throttled(_) | ErrorClass::Unavailable => failure = Some(error),
+            Err(error) => match refusal_of(error) {
+                Ok(why) => context.memory.refused(&key.uid, why, REFUSED),
+                Err(error) => failure = Some(error),
             },
         }
     }
@@ -138,7 +171,8 @@ async fn retire_one(
         return Ok(Ended::No);
     };
     let lifecycle = &context.lifecycle;
-    let outcome = if seen.state() == WorkerState::Spawning {
+    let serves = planted(Bug::BusyScaledDown) && seen.state() == WorkerState::Hot;
+    let outcome = if serves || seen.state() == WorkerState::Spawning {
         let end = Terminal::Retired;
         lifecycle.retire_from_snapshot(&seen, end, reason, Origin::Pool).await?
     } else {

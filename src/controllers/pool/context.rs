@@ -10,7 +10,9 @@ use duckworker_client::{
 use duckworker_core::Uid;
 use tokio::time::Instant;
 
+use super::budgets::Budgets;
 use super::members::Members;
+use super::misses::AllMisses;
 use crate::controllers::claim::waiting::Waiting;
 use crate::controllers::requeue::Requeue;
 use crate::janitor::Leadership;
@@ -26,8 +28,12 @@ pub struct Context {
     pub tenants: TenantCache,
     /// The workers of each pool.
     pub members: Arc<Members>,
+    /// Their disruption budgets.
+    pub budgets: Budgets,
     /// The claims that wait.
     pub waiting: Arc<Waiting>,
+    /// The claims that found no worker.
+    pub misses: Arc<AllMisses>,
     /// Reads and writes of pools.
     pub store: PoolStore,
     /// The transitions of workers.
@@ -48,6 +54,9 @@ pub struct Context {
     pub concurrency: u16,
 }
 
+/// Why something was refused, and until when it is not tried again.
+type Refusal = (String, Instant);
+
 /// What is remembered of each pool, by its uid.
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<BTreeMap<Uid, Remembered>>);
@@ -59,7 +68,9 @@ struct Remembered {
     /// When its status was last written.
     written: Option<Instant>,
     /// Why a worker of it could not be created, and until when none is tried.
-    refusal: Option<(String, Instant)>,
+    refusal: Option<Refusal>,
+    /// The same for its disruption budget.
+    unguarded: Option<Refusal>,
 }
 
 impl Memory {
@@ -96,9 +107,19 @@ impl Memory {
     /// Why no worker of it is created now, and for how long.
     pub fn refusal(&self, pool: &Uid) -> Option<(String, Duration)> {
         let all = self.lock();
-        let (why, until) = all.get(pool)?.refusal.as_ref()?;
-        let left = until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then(|| (why.clone(), left))
+        left_of(all.get(pool)?.refusal.as_ref()?)
+    }
+
+    /// Its disruption budget could not be written; that is not tried for a while.
+    pub fn unguarded(&self, pool: &Uid, why: String, pause: Duration) {
+        let until = Instant::now() + pause;
+        self.lock().entry(pool.clone()).or_default().unguarded = Some((why, until));
+    }
+
+    /// Why its disruption budget is not written now, and for how long.
+    pub fn budget_refusal(&self, pool: &Uid) -> Option<(String, Duration)> {
+        let all = self.lock();
+        left_of(all.get(pool)?.unguarded.as_ref()?)
     }
 
     /// The pool is gone.
@@ -109,4 +130,9 @@ impl Memory {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Uid, Remembered>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn left_of((why, until): &Refusal) -> Option<(String, Duration)> {
+    let left = until.saturating_duration_since(Instant::now());
+    (!left.is_zero()).then(|| (why.clone(), left))
 }

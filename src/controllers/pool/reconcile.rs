@@ -1,13 +1,15 @@
 //! The loop: ask the plan, carry its step out, ask again, until there is nothing to do but wait.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use duckworker_api::DuckWorkerPool;
 use duckworker_client::{Error, PoolSnapshot};
-use duckworker_core::Uid;
 use duckworker_core::plan::pool::{self as plan, Step, View};
+use duckworker_core::pool::{Member, Pool};
+use duckworker_core::tenant::TenantTerms;
+use duckworker_core::{Tenant, Uid};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
@@ -71,6 +73,7 @@ pub async fn reconcile(
         Progress::Again => Action::requeue(Duration::ZERO),
         Progress::Gone => {
             context.memory.forget(&uid);
+            context.misses.pool_gone(&namespace, &name);
             Action::await_change()
         }
     })
@@ -96,24 +99,45 @@ fn plan_next(context: &Context, look: &Look) -> Step {
     let uid = &pool.key.uid;
     let members = context.members.of(uid);
     let refusal = context.memory.refusal(uid);
+    let unguarded = context.memory.budget_refusal(uid);
     let (namespace, name) = (&pool.key.namespace, &pool.key.name);
     let wants = wants(&context.tenants, &context.waiting, pool);
-    let demand = context.waiting.demand(namespace, name, &wants);
+    let mut pinned = context.waiting.demand(namespace, name, &wants);
+    let demand = pinned.remove(&pool.terms.image).unwrap_or(0);
+    let tenants = declared(context, pool, &members);
     let awaited = wants.keys().cloned().collect();
+    let misses = context.misses.of(namespace, name);
     let step = plan::next(&View {
         pool,
         members: &members,
         gone: &look.gone,
-        demand: demand.get(&pool.terms.image).copied().unwrap_or(0),
+        demand,
+        pinned: &pinned,
+        tenants: &tenants,
+        misses: &misses,
         awaited: &awaited,
+        budget: context.budgets.standing(pool, unguarded.as_ref().map(|(why, _)| why.as_str())),
         refusal: refusal.as_ref().map(|(why, _)| why.as_str()),
         now: context.clock.now(),
     });
-    match (step, refusal) {
-        (Step::Wait(time), Some((_, left))) => Step::Wait(time.min(left)),
-        (Step::Rest, Some((_, left))) => Step::Wait(left),
+    let paused = [refusal, unguarded].into_iter().flatten().map(|(_, left)| left).min();
+    match (step, paused) {
+        (Step::Wait(time), Some(left)) => Step::Wait(time.min(left)),
+        (Step::Rest, Some(left)) => Step::Wait(left),
         (step, _) => step,
     }
+}
+
+/// What the tenants say of themselves that have workers of the pool.
+fn declared(context: &Context, pool: &Pool, members: &[Member]) -> BTreeMap<Tenant, TenantTerms> {
+    let namespace = &pool.key.namespace;
+    let tenants: BTreeSet<&Tenant> =
+        members.iter().filter_map(|member| member.tenant.as_ref()).collect();
+    let terms = |tenant: &Tenant| {
+        let declared = context.tenants.named(namespace, tenant.as_str())?;
+        Some((tenant.clone(), declared.tenant().terms.clone()))
+    };
+    tenants.into_iter().filter_map(terms).collect()
 }
 
 /// When to look at a pool again after an error.

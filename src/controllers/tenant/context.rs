@@ -61,7 +61,8 @@ impl Memory {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (uid, now) = (seen.tenant().key.uid.clone(), Instant::now());
         let generation = (seen.tenant().generation, now);
-        let known = all.entry(uid).or_insert(Remembered { newest: seen.clone(), generation });
+        let known =
+            all.entry(uid).or_insert_with(|| Remembered { newest: seen.clone(), generation });
         known.newest = known.newest.clone().newer(seen);
         let newest = known.newest.tenant().generation;
         if known.generation.0 != newest {

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 
 /// A namespace and a name in it.
-type Name = (String, String);
+pub type Name = (String, String);
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -68,6 +68,13 @@ impl Holdings {
     /// The names of a tenant's workers.
     pub fn of(&self, namespace: &str, tenant: &str) -> Vec<String> {
         self.lock().named(namespace, tenant, Standing::Held)
+    }
+
+    /// All workers that are assigned to a tenant, by namespace and name.
+    pub fn all(&self) -> Vec<Name> {
+        let inner = self.lock();
+        let held = inner.workers.iter().filter(|(_, known)| known.standing == Standing::Held);
+        held.map(|(name, _)| name.clone()).collect()
     }
 
     /// The names of those that were made for it, and that nobody has claimed yet.

@@ -25,7 +25,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use self::context::Context;
-use super::pool::{Links, told};
+use super::links::told;
 use super::requeue;
 use super::watches::{self, Touched};
 
@@ -35,17 +35,11 @@ use super::watches::{self, Touched};
 pub async fn run(
     tenants: TenantCache,
     changes: impl Stream<Item = Touched<DuckTenant>> + Send + 'static,
-    links: Arc<Links>,
     held: UnboundedReceiver<ObjectRef<DuckTenant>>,
     marks: impl Stream<Item = ()> + Send + 'static,
     context: Arc<Context>,
     stop: CancellationToken,
 ) {
-    let changes = changes.inspect(move |tenant| {
-        if let Ok(tenant) = tenant {
-            links.tenant_touched(tenant);
-        }
-    });
     Controller::for_stream(changes, tenants.store().clone())
         .with_config(controller::Config::default().concurrency(context.concurrency))
         .trigger_backoff(watches::Undelayed)

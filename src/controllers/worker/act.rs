@@ -16,6 +16,7 @@ use duckworker_core::{Miss, Note, Reason, Tenant, Terminal, WorkerState};
 use super::blocked::{self, Made};
 use super::context::Context;
 use super::endings::Ending;
+use super::marking;
 use super::sight::Sight;
 use crate::children::{pod, secret, tls};
 use crate::controllers::nodes;
@@ -52,6 +53,7 @@ pub async fn carry_out(context: &Context, sight: &mut Sight, step: Step) -> Done
         Step::Finish => finish(context, sight).await,
         Step::StopPod(grace) => stop_pod(context, sight, grace).await,
         Step::ForcePod => force_pod(context, sight).await,
+        Step::MarkPod(mark) => marking::mark(context, sight, mark).await,
         Step::RetireLost(reason) => retire_lost(context, sight, reason).await,
         Step::DeleteObject => {
             context.children.delete_worker(sight.snapshot.key()).await?;
@@ -270,7 +272,7 @@ async fn make_pod(context: &Context, sight: &mut Sight, lease: &WorkerLease) -> 
         return Ok(if sight.pod.is_some() { Progress::Again } else { Progress::Wait(RECHECK) });
     };
     let pod = match pod::build(&object, &secret) {
-        Ok(pod) => pod,
+        Ok(pod) => marking::from_birth(context, sight, pod),
         Err(error) => return blocked::unbuildable(context, sight, lease, &error).await,
     };
     let made = context.children.create_pod(lease, &pod).await;

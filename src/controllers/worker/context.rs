@@ -6,9 +6,9 @@ use duckworker_api::DuckWorker;
 use duckworker_client::cache::{self, Filled};
 use duckworker_client::{
     Activator, Children, ClaimCache, ClaimStore, PoolCache, Seat, ServerClock, TenantCache,
-    WorkerCache, WorkerLifecycle, WorkerSnapshot,
+    TenantStore, WorkerCache, WorkerLifecycle, WorkerSnapshot,
 };
-use duckworker_core::pool::Reuse;
+use duckworker_core::pool::{Disruption, Reuse, Undeclared};
 use duckworker_core::{Uid, WorkerKey};
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Node, Pod, Secret};
@@ -72,6 +72,20 @@ impl Caches {
         pool.map_or(Reuse::SameTenant, |pool| pool.pool().terms.reuse)
     }
 
+    /// Whether a worker's pod may be evicted while it is idle. Without a pool nobody asked for marks.
+    pub fn disruption_of(&self, worker: &WorkerSnapshot) -> Disruption {
+        let pool = worker.worker().pool.as_ref();
+        let pool = pool.and_then(|pool| self.pools.named(&worker.key().namespace, &pool.name));
+        pool.map_or(Disruption::Protect, |pool| pool.pool().terms.disruption)
+    }
+
+    /// Whether a worker's pool serves tenants that nobody declared.
+    pub fn undeclared_of(&self, worker: &WorkerSnapshot) -> Undeclared {
+        let pool = worker.worker().pool.as_ref();
+        let pool = pool.and_then(|pool| self.pools.named(&worker.key().namespace, &pool.name));
+        pool.map_or(Undeclared::Allow, |pool| pool.pool().terms.undeclared)
+    }
+
     /// Waits until all have been filled once. False: a watch ended before.
     pub async fn wait_until_ready(&self) -> bool {
         let children = self.filled.clone();
@@ -98,6 +112,8 @@ pub struct Context {
     pub lifecycle: WorkerLifecycle,
     /// Reads of claims.
     pub claims: ClaimStore,
+    /// Reads of tenants.
+    pub tenants: TenantStore,
     /// Pods and secrets.
     pub children: Children,
     /// The API server's time.

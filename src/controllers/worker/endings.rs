@@ -65,6 +65,9 @@ const fn sentence(reason: Reason) -> Option<&'static str> {
         Reason::SecretLost => "its secret was deleted or replaced; it gets no new one",
         Reason::Stuck => "it stood too long in one state",
         Reason::Orphaned => "its owner died and its sessions with it",
+        Reason::TenantDeleted => {
+            "its DuckTenant is gone, and its pool serves declared tenants only"
+        }
         Reason::NodeCordoned
         | Reason::Deleted
         | Reason::Requested

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use duckworker_api::marks;
+use duckworker_client::store::Version;
 use duckworker_core::Uid;
+use duckworker_core::plan::observed::Mark;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -20,6 +23,17 @@ pub struct JustMade {
     pods: Mutex<HashMap<Uid, (Pod, Instant)>>,
     secrets: Mutex<HashMap<Uid, Instant>>,
     stops: Mutex<HashMap<Uid, Stop>>,
+    marks: Mutex<HashMap<Uid, Marked>>,
+}
+
+/// A pod that was marked.
+#[derive(Debug)]
+struct Marked {
+    pod: Option<String>,
+    /// The version of the pod that bears the mark; none if the mark was refused.
+    version: Option<Version>,
+    mark: Mark,
+    told: Instant,
 }
 
 /// A pod that was told to stop.
@@ -48,14 +62,34 @@ impl JustMade {
         lock(&self.stops).insert(worker.clone(), stop);
     }
 
+    /// This worker's pod bears this mark: as the server answered, or as far as anyone can do about it.
+    pub fn marked(&self, worker: &Uid, pod: &Pod, version: Option<Version>, mark: Mark) {
+        let pod = pod.metadata.uid.clone();
+        lock(&self.marks)
+            .insert(worker.clone(), Marked { pod, version, mark, told: Instant::now() });
+    }
+
     /// The pod as it is after what we told it.
-    pub fn with_stop(&self, worker: &Uid, mut pod: Pod) -> Pod {
+    pub fn as_told(&self, worker: &Uid, mut pod: Pod) -> Pod {
+        self.put_mark_on(worker, &mut pod);
         let stops = lock(&self.stops);
         let stop = stops.get(worker).filter(|stop| stop.told.elapsed() < BELIEVED);
         if let Some(stop) = stop.filter(|stop| stop.pod == pod.metadata.uid) {
             pod.metadata.deletion_timestamp.get_or_insert(Time(stop.by));
         }
         pod
+    }
+
+    fn put_mark_on(&self, worker: &Uid, pod: &mut Pod) {
+        let mut marks = lock(&self.marks);
+        let Some(marked) = marks.get(worker) else { return };
+        let shown = Version::of(&pod.metadata);
+        let outrun = marked.version.as_ref().zip(shown).is_some_and(|(m, s)| !m.is_newer_than(&s));
+        if outrun || marked.told.elapsed() >= BELIEVED || marked.pod != pod.metadata.uid {
+            marks.remove(worker);
+        } else {
+            marks::put_on(&mut pod.metadata, marked.mark);
+        }
     }
 
     /// The pod that was made, if it is still to be shown.
@@ -85,6 +119,7 @@ impl JustMade {
         self.pod_seen(worker);
         self.secret_seen(worker);
         lock(&self.stops).remove(worker);
+        lock(&self.marks).remove(worker);
     }
 }
 
@@ -94,7 +129,28 @@ fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::ObjectMeta;
+
     use super::*;
+
+    fn pod(version: &str) -> Pod {
+        let resource_version = Some(version.to_owned());
+        Pod { metadata: ObjectMeta { resource_version, ..ObjectMeta::default() }, ..Pod::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mark_is_believed_until_the_watch_has_caught_up() {
+        let (made, worker) = (JustMade::default(), Uid::new("u-1").unwrap());
+        let shown = |version: &str| marks::read(&made.as_told(&worker, pod(version)).metadata);
+        let told = pod("100");
+        made.marked(&worker, &told, Version::of(&told.metadata), Mark::Busy);
+        assert_eq!(shown("99"), Some(Mark::Busy), "the watch lags");
+        assert_eq!(shown("100"), None, "what it shows is what there is");
+        made.marked(&worker, &told, None, Mark::Busy);
+        assert_eq!(shown("200"), Some(Mark::Busy), "refused: it is not tried at every look");
+        tokio::time::advance(BELIEVED).await;
+        assert_eq!(shown("200"), None, "it is tried again");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_made_is_believed_until_it_is_seen_or_old() {

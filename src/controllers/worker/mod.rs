@@ -11,6 +11,7 @@
 //! | [`blocked`] | what is told when a step cannot be carried out |
 //! | [`endings`] | the Event that the end of a worker deserves |
 //! | [`unwritten`] | the end of a worker whose status cannot be written |
+//! | [`marking`] | whether its pod says that it is busy or idle |
 //! | [`made`] | what was made and is not in the caches yet |
 
 pub mod act;
@@ -18,6 +19,7 @@ pub mod blocked;
 pub mod context;
 pub mod endings;
 pub mod made;
+pub mod marking;
 pub mod reconcile;
 pub mod sight;
 pub mod unwritten;
@@ -37,8 +39,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::context::{Caches, Context};
 use self::made::JustMade;
+use super::links::{Links, told};
 use super::nodes;
-use super::pool::{Links, told};
 use super::requeue;
 use super::watches::{self, Scope, Told, WorkerFollower};
 

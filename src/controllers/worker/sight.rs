@@ -5,10 +5,11 @@ use duckworker_api::{labels, owned};
 use duckworker_client::{ClaimSnapshot, Error, Swept, WorkerLease, WorkerSnapshot};
 use duckworker_core::plan::observed::{PodSeen, Whose};
 use duckworker_core::plan::worker::{
-    ClaimStanding, Finalizer, Health, SeatStanding, SecretStanding, View, secret_name,
+    ClaimStanding, Finalizer, Health, SeatStanding, SecretStanding, TenantStanding, View,
+    secret_name,
 };
 use duckworker_core::planted::{Bug, planted};
-use duckworker_core::pool::Reuse;
+use duckworker_core::pool::{Reuse, Undeclared};
 use duckworker_core::{Uid, Worker, WorkerState};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -32,6 +33,8 @@ pub struct Sight {
     pub swept: Option<Swept>,
     /// The claim that it names.
     pub claim: ClaimStanding,
+    /// Whether its tenant may have it.
+    pub tenant: TenantStanding,
     /// What its health check said in this reconcile.
     pub health: Health,
     /// What is known of why it ends, besides the reason.
@@ -50,6 +53,7 @@ impl Sight {
         let pod = look_for_pod(context, &snapshot).await?;
         let secret = look_for_secret(context, &snapshot, pod.as_ref()).await?;
         let claim = look_for_claim(context, &snapshot).await?;
+        let tenant = look_for_tenant(context, &snapshot).await?;
         let mut sight = Self {
             snapshot,
             lease,
@@ -57,6 +61,7 @@ impl Sight {
             secret,
             swept: None,
             claim,
+            tenant,
             health: Health::Unknown,
             why: None,
             seen_pod: None,
@@ -115,8 +120,10 @@ impl Sight {
             turn: context.peers.turn(&worker.key.uid),
             seat: self.seat(context),
             claim: self.claim,
+            tenant: self.tenant,
             pod: self.seen_pod.as_ref(),
             node: nodes::standing(&context.caches.nodes, self.seen_pod.as_ref()),
+            disruption: context.caches.disruption_of(&self.snapshot),
             secret: self.secret,
             health: self.health,
             now: context.clock.now(),
@@ -147,6 +154,25 @@ async fn look_for_claim(context: &Context, seen: &WorkerSnapshot) -> Result<Clai
     })
 }
 
+/// Whether a worker's tenant may have it. One that seems to be gone is asked for: the cache may lag.
+async fn look_for_tenant(
+    context: &Context,
+    seen: &WorkerSnapshot,
+) -> Result<TenantStanding, Error> {
+    let worker = seen.worker();
+    let Some(tenant) = worker.status.tenant.as_ref() else { return Ok(TenantStanding::Welcome) };
+    let namespace = &worker.key.namespace;
+    let strict = context.caches.undeclared_of(seen) == Undeclared::Refuse;
+    if !strict
+        || worker.status.state.is_condemned()
+        || context.caches.tenants.named(namespace, tenant.as_str()).is_some()
+    {
+        return Ok(TenantStanding::Welcome);
+    }
+    let found = context.tenants.observe(namespace, tenant.as_str()).await?;
+    Ok(if found.is_some() { TenantStanding::Welcome } else { TenantStanding::Gone })
+}
+
 /// The cache's pod, or the one that was just made. One that is recorded and seems to be gone is
 /// asked for: the cache may lag.
 async fn look_for_pod(context: &Context, seen: &WorkerSnapshot) -> Result<Option<Pod>, Error> {
@@ -154,7 +180,7 @@ async fn look_for_pod(context: &Context, seen: &WorkerSnapshot) -> Result<Option
     let reference = ObjectRef::new(&key.name).within(&key.namespace);
     let made = &context.caches.made;
     let cached = context.caches.pods.get(&reference);
-    let cached = cached.map(|pod| made.with_stop(&key.uid, (*pod).clone()));
+    let cached = cached.map(|pod| made.as_told(&key.uid, (*pod).clone()));
     let status = &seen.worker().status;
     let recorded = status.pod.as_ref().map(|pod| pod.uid.as_str());
     let is_it = |pod: &Pod| recorded.is_none() || pod.metadata.uid.as_deref() == recorded;

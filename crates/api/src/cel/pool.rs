@@ -40,6 +40,11 @@ pub fn rule() -> Rule {
             "spec.hotIdle.minPerTenant must not be greater than spec.hotIdle.maxPerTenant",
         ),
         Check::new(
+            "self.demand.maxExtra <= self.maxWorkers",
+            "spec.demand.maxExtra must not be greater than spec.maxWorkers: workers that are kept \
+             for demand count too",
+        ),
+        Check::new(
             "self.spawn.backoffSeconds <= self.spawn.maxBackoffSeconds",
             "spec.spawn.backoffSeconds must not be greater than spec.spawn.maxBackoffSeconds",
         ),

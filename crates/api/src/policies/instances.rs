@@ -7,7 +7,7 @@ use crate::labels::{COMPONENT, CONTROL_PLANE, INSTANCE_STATE};
 
 /// The holder renews; others may only mark it expired, and touch nothing else; expired is final.
 pub fn policy() -> Policy {
-    let mut matches = on("coordination.k8s.io", "leases", &["CREATE", "UPDATE"]);
+    let mut matches = on("coordination.k8s.io", &["leases"], &["CREATE", "UPDATE"]);
     // Either the old or the new object fits, so the label cannot be taken off in passing.
     matches["objectSelector"] = json!({ "matchLabels": { COMPONENT: CONTROL_PLANE } });
     Policy {

@@ -7,10 +7,12 @@
 //! | [`status`] | who may write the status of a worker |
 //! | [`instances`] | who may write the Lease of a control-plane instance |
 //! | [`workers`] | who may create a worker, and who may remove our finalizer |
-//! | [`tenants`] | who may name a tenant's secret, and who may make workers for a tenant |
+//! | [`pools`] | who may create a pool, and who may change its template |
+//! | [`tenants`] | who may name a tenant's secret, and who may make workers and claims for a tenant |
 
 pub mod caller;
 pub mod instances;
+pub mod pools;
 pub mod status;
 pub mod tenants;
 pub mod workers;
@@ -55,6 +57,7 @@ pub fn all() -> Vec<Policy> {
         instances::policy(),
         workers::creation(),
         workers::finalizer(),
+        pools::creation(),
         tenants::secret(),
         tenants::usage(),
     ]
@@ -118,15 +121,15 @@ impl Policy {
     }
 }
 
-/// The constraint "these operations on this resource".
-fn on(group: &str, resource: &str, operations: &[&str]) -> Value {
+/// The constraint "these operations on these resources".
+fn on(group: &str, resources: &[&str], operations: &[&str]) -> Value {
     json!({
         "matchPolicy": "Equivalent",
         "resourceRules": [{
             "apiGroups": [group],
             "apiVersions": ["*"],
             "operations": operations,
-            "resources": [resource],
+            "resources": resources,
         }],
     })
 }

@@ -14,7 +14,7 @@ use crate::{GROUP, cel};
 pub fn policy() -> Policy {
     Policy {
         name: "duckworker-status",
-        matches: on(GROUP, "duckworkers/status", &["UPDATE"]),
+        matches: on(GROUP, &["duckworkers/status"], &["UPDATE"]),
         variables: variables(),
         checks: vec![
             owner_is_the_caller(),

@@ -1,4 +1,4 @@
-//! Who may write a `DuckTenant`, and who may make workers for one. Neither may be a way around
+//! Who may write a `DuckTenant`, and who may make workers and claims for one. Neither may be a way around
 //! the rights on a secret.
 
 use super::{Check, Policy, on};
@@ -8,7 +8,7 @@ use crate::GROUP;
 pub fn secret() -> Policy {
     Policy {
         name: "duckworker-tenant-secret",
-        matches: on(GROUP, "ducktenants", &["CREATE", "UPDATE"]),
+        matches: on(GROUP, &["ducktenants"], &["CREATE", "UPDATE"]),
         variables: vec![(
             "secret",
             "object.spec.?activationSecretRef.?name.orValue('')".to_owned(),
@@ -24,22 +24,27 @@ pub fn secret() -> Policy {
     }
 }
 
-/// A dedicated worker is activated with its tenant's secret. The right is one on the tenant's
-/// name, whether or not the `DuckTenant` is there yet: it may come later, and no rule can read a
-/// second object. The tenant of a worker never changes, so its creation is all there is to judge.
+/// A tenant's workers are activated with its secret, and whoever has a claim of it is told how to
+/// reach one. The right is one on the tenant's name, whether or not the `DuckTenant` is there yet:
+/// it may come later, and no rule can read a second object. The tenant of a worker and of a claim
+/// never changes, so their creation is all there is to judge.
 pub fn usage() -> Policy {
+    let kind = "request.resource.resource == 'duckworkerclaims' ? 'claim' : 'worker'";
     Policy {
         name: "duckworker-tenant-use",
-        matches: on(GROUP, "duckworkers", &["CREATE"]),
-        variables: vec![("tenant", "object.spec.?tenant.orValue('')".to_owned())],
+        matches: on(GROUP, &["duckworkers", "duckworkerclaims"], &["CREATE"]),
+        variables: vec![
+            ("tenant", "object.spec.?tenant.orValue('')".to_owned()),
+            ("kind", kind.to_owned()),
+        ],
         checks: vec![Check::explained(
             format!(
                 "variables.tenant == '' \
                  || authorizer.group('{GROUP}').resource('ducktenants')\
                  .namespace(request.namespace).name(variables.tenant).check('use').allowed()"
             ),
-            "'whoever creates a worker for tenant ' + variables.tenant + ' needs the verb use on \
-             the DuckTenant of that name in namespace ' + request.namespace",
+            "'whoever creates a ' + variables.kind + ' for tenant ' + variables.tenant + ' needs \
+             the verb use on the DuckTenant of that name in namespace ' + request.namespace",
         )],
     }
 }

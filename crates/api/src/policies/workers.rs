@@ -8,7 +8,7 @@ use crate::labels::FINALIZER;
 pub fn creation() -> Policy {
     Policy {
         name: "duckworker-creation",
-        matches: on(GROUP, "duckworkers", &["CREATE", "UPDATE"]),
+        matches: on(GROUP, &["duckworkers"], &["CREATE", "UPDATE"]),
         variables: Vec::new(),
         checks: vec![Check::explained(
             "request.operation == 'UPDATE' && object.spec == oldObject.spec \
@@ -24,7 +24,7 @@ pub fn creation() -> Policy {
 pub fn finalizer() -> Policy {
     Policy {
         name: "duckworker-finalizer",
-        matches: on(GROUP, "duckworkers", &["UPDATE"]),
+        matches: on(GROUP, &["duckworkers"], &["UPDATE"]),
         variables: Vec::new(),
         checks: vec![Check::new(
             format!(

@@ -6,8 +6,8 @@ use std::time::Duration;
 use duckworker_core::conditions::{self, ConditionType};
 use duckworker_core::plan::observed::Trouble;
 use duckworker_core::pool::{
-    Counts, HotIdleTerms, Member, Ordinal, Pool, PoolKey, PoolRef, PoolStatus, PoolTerms, Reuse,
-    Rollout, Seats, Undeclared,
+    Counts, DemandTerms, Disruption, HotIdleTerms, Member, Ordinal, Pool, PoolKey, PoolRef,
+    PoolStatus, PoolTerms, Reuse, Rollout, Seats, Undeclared,
 };
 use duckworker_core::worker::RecordedName;
 use duckworker_core::{Fingerprint, Image, TransitionName, Uid, Worker};
@@ -76,6 +76,14 @@ fn terms(spec: &DuckWorkerPoolSpec) -> Result<PoolTerms, Unreadable> {
         undeclared: match spec.undeclared_tenants {
             UndeclaredTenants::Allow => Undeclared::Allow,
             UndeclaredTenants::Refuse => Undeclared::Refuse,
+        },
+        demand: DemandTerms {
+            window: seconds(spec.demand.window_seconds),
+            max_extra: count(spec.demand.max_extra),
+        },
+        disruption: match spec.disruption {
+            super::Disruption::Protect => Disruption::Protect,
+            super::Disruption::AllowIdle => Disruption::AllowIdle,
         },
     })
 }

@@ -77,13 +77,17 @@ pub struct DuckWorkerPoolSpec {
     #[schemars(range(min = 1, max = 86400))]
     pub progress_deadline_seconds: i64,
 
-    /// Whether pods may be evicted.
+    /// Whether pods may be evicted: none of them, or idle ones.
     #[serde(default)]
     pub disruption: Disruption,
 
     /// How fast workers are started.
     #[serde(default)]
     pub spawn: Spawn,
+
+    /// How claims that found no idle worker raise the number that is kept warm.
+    #[serde(default)]
+    pub demand: Demand,
 
     /// While true, a change of the template is not carried out: workers of an older one are left
     /// alone, new ones are of the new one.
@@ -111,6 +115,7 @@ impl DuckWorkerPoolSpec {
             progress_deadline_seconds: Self::default_progress_deadline(),
             disruption: Disruption::default(),
             spawn: Spawn::default(),
+            demand: Demand::default(),
             paused: false,
         }
     }
@@ -149,6 +154,16 @@ impl WorkerTemplate {
     pub fn image(&self) -> Option<String> {
         let pod = self.0.pointer("/spec/template")?;
         PodTemplate::new(pod.clone()).image().map(str::to_owned)
+    }
+
+    /// The same with workers of another version.
+    #[must_use]
+    pub fn with_image(&self, image: &str) -> Self {
+        let mut template = self.0.clone();
+        if let Some(pod) = template.pointer_mut("/spec/template") {
+            *pod = PodTemplate::new(pod.take()).with_image(image).as_json().clone();
+        }
+        Self(template)
     }
 }
 
@@ -244,14 +259,14 @@ impl Default for UpdateStrategy {
     }
 }
 
-/// Whether pods may be evicted.
+/// Whether pods may be evicted. A cordoned node is emptied by the controller in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Disruption {
-    /// None may: a PodDisruptionBudget keeps them all, and a cordoned node is emptied by the
-    /// controller.
+    /// None may: a PodDisruptionBudget keeps them all.
     #[default]
     Protect,
-    /// Idle ones may: pods are marked busy or idle for autoscalers.
+    /// Idle ones may: pods are marked busy or idle, which costs a write with each claim and each
+    /// release, and the PodDisruptionBudget keeps those that are not marked idle.
     AllowIdle,
 }
 
@@ -274,5 +289,24 @@ pub struct Spawn {
 impl Default for Spawn {
     fn default() -> Self {
         Self { max_concurrent: 50, backoff_seconds: 10, max_backoff_seconds: 120 }
+    }
+}
+
+/// How claims that found no idle worker raise the number that is kept warm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Demand {
+    /// How many more than `replicas` are kept warm at most: one for each claim that lately found
+    /// none. 0 turns it off.
+    #[schemars(range(min = 0, max = 5000))]
+    pub max_extra: i64,
+    /// How long such a claim counts, in seconds: for less from tenth to tenth.
+    #[schemars(range(min = 1, max = 3600))]
+    pub window_seconds: i64,
+}
+
+impl Default for Demand {
+    fn default() -> Self {
+        Self { max_extra: 0, window_seconds: 600 }
     }
 }

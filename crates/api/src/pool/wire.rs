@@ -1,6 +1,7 @@
 //! The border outwards: a decided status becomes the body of a write, a template becomes a worker.
 
 use duckworker_core::pool::{Counts, Ordinal, Pool, PoolStatus};
+use duckworker_core::{Fingerprint, Image};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use serde_json::{Map, Value, json};
@@ -58,9 +59,21 @@ fn number(count: usize) -> i64 {
 }
 
 /// The worker of one ordinal: the template as it was written, so that fields newer than our types
-/// reach it; the pool's reference; and the finalizer, which saves the controller a write.
-pub fn worker(pool: &Pool, object: &DuckWorkerPool, ordinal: Ordinal) -> Value {
-    let template = object.spec.template.as_json();
+/// reach it; the pool's reference; and the finalizer, which saves the controller a write. For a
+/// tenant that is pinned to a version, it has that image.
+pub fn worker(
+    pool: &Pool,
+    object: &DuckWorkerPool,
+    ordinal: Ordinal,
+    image: Option<&Image>,
+) -> Value {
+    let pinned = image.map(|image| object.spec.template.with_image(image.as_str()));
+    let template = pinned.as_ref().unwrap_or(&object.spec.template).as_json();
+    // The template that it was made of, as the pool's own is told: see `parse::pool`.
+    let made_of = match &pinned {
+        Some(template) => Fingerprint::of(template.as_json().to_string().as_bytes()),
+        None => pool.terms.template.clone(),
+    };
     let mut spec = template.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
     spec.entry("ttlSecondsAfterFinished").or_insert_with(|| json!(FINISHED_TTL));
     let map = |field: &str| {
@@ -69,7 +82,7 @@ pub fn worker(pool: &Pool, object: &DuckWorkerPool, ordinal: Ordinal) -> Value {
     };
     let mut marks: Map<String, Value> = map("labels");
     marks.insert(labels::POOL_NAME.to_owned(), json!(pool.key.name));
-    marks.insert(labels::TEMPLATE.to_owned(), json!(pool.terms.template.as_str()));
+    marks.insert(labels::TEMPLATE.to_owned(), json!(made_of.as_str()));
     json!({
         "apiVersion": "duckworker.dev/v1alpha1",
         "kind": "DuckWorker",
@@ -86,7 +99,7 @@ pub fn worker(pool: &Pool, object: &DuckWorkerPool, ordinal: Ordinal) -> Value {
 }
 
 /// The reference of a worker to its pool: what says whose it is.
-fn owner_reference(pool: &Pool) -> OwnerReference {
+pub(super) fn owner_reference(pool: &Pool) -> OwnerReference {
     OwnerReference {
         api_version: DuckWorkerPool::api_version(&()).into_owned(),
         kind: DuckWorkerPool::kind(&()).into_owned(),

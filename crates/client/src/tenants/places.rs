@@ -276,12 +276,11 @@ impl Account {
         wishes: &[Wish],
     ) -> Result<Vec<Answered>, Error> {
         let mut consistent = false;
-        let mut known = match self.believed() {
-            Some(known) => known,
-            None => {
-                consistent = true;
-                self.read(store, namespace, tenant).await?
-            }
+        let mut known = if let Some(known) = self.believed() {
+            known
+        } else {
+            consistent = true;
+            self.read(store, namespace, tenant).await?
         };
         let mut pauses = store.store.connection().backoff().with_max_times(DECISIONS).build();
         loop {

@@ -49,6 +49,17 @@ pub struct PodSeen {
     pub ip: Option<String>,
     /// The node that it was put on.
     pub node: Option<String>,
+    /// Whether it is marked busy or idle, for those who would evict it.
+    pub mark: Option<Mark>,
+}
+
+/// What a pod says to those who would evict it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mark {
+    /// Its worker serves a tenant, or is about to: leave it alone.
+    Busy,
+    /// Nobody uses it.
+    Idle,
 }
 
 impl PodSeen {

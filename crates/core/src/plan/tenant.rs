@@ -6,6 +6,7 @@
 //! that is left open by a claimer that died is made impossible first: its worker is moved on to
 //! another version.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -246,18 +247,23 @@ fn at_cap(
     cap: usize,
 ) -> (ConditionStatus, &'static str, String) {
     let name = &tenant.key.name;
-    if used > cap {
-        let message = format!(
-            "tenant {name} holds {used} workers and may hold {cap}: none is taken from it, and it \
-             gets no other before it has given {} back",
-            used - cap
-        );
-        (ConditionStatus::True, "OverCap", message)
-    } else if used == cap {
-        let message = format!("tenant {name} holds all {cap} workers that spec.maxWorkers allows");
-        (ConditionStatus::True, "TenantAtCap", message)
-    } else {
+    match used.cmp(&cap) {
+        Ordering::Greater => {
+            let excess = used - cap;
+            let message = format!(
+                "tenant {name} holds {used} workers and may hold {cap}: none is taken from it, and \
+                 it gets no other before it has given {excess} back"
+            );
+            (ConditionStatus::True, "OverCap", message)
+        }
+        Ordering::Equal => {
+            let message =
+                format!("tenant {name} holds all {cap} workers that spec.maxWorkers allows");
+            (ConditionStatus::True, "TenantAtCap", message)
+        }
         // The number of those that it holds stands in `used`.
-        (ConditionStatus::False, "BelowCap", format!("tenant {name} may hold {cap} workers"))
+        Ordering::Less => {
+            (ConditionStatus::False, "BelowCap", format!("tenant {name} may hold {cap} workers"))
+        }
     }
 }

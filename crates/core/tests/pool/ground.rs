@@ -1,17 +1,24 @@
 //! Pools and their workers, for tests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use duckworker_core::conditions::Condition;
 use duckworker_core::plan::observed::Trouble;
+use duckworker_core::plan::pool::budget::{BudgetStanding, Covers};
+use duckworker_core::plan::pool::demand::Misses;
 use duckworker_core::plan::pool::{Step, View, next};
 use duckworker_core::pool::{
-    HotIdleTerms, Member, Ordinal, Pool, PoolKey, PoolStatus, PoolTerms, Reuse, Rollout, Undeclared,
+    DemandTerms, Disruption, HotIdleTerms, Member, Ordinal, Pool, PoolKey, PoolStatus, PoolTerms,
+    Reuse, Rollout, Undeclared,
 };
-use duckworker_core::{Epoch, Fingerprint, Image, Reason, Uid, WorkerState as S};
+use duckworker_core::tenant::TenantTerms;
+use duckworker_core::{Epoch, Fingerprint, Image, Reason, Tenant, Uid, WorkerState as S};
 
 use crate::common::at;
+
+/// A budget that is as a pool wants it that lets nobody be evicted.
+pub const GUARDED: BudgetStanding<'static> = BudgetStanding::Keeps(Covers::Everyone);
 
 pub fn uid(text: &str) -> Uid {
     Uid::new(text).unwrap()
@@ -46,6 +53,8 @@ pub fn pool(replicas: usize, max_workers: usize) -> Pool {
             },
             reuse: Reuse::SameTenant,
             undeclared: Undeclared::Allow,
+            disruption: Disruption::Protect,
+            demand: DemandTerms { window: Duration::from_secs(100), max_extra: 0 },
         },
         status: PoolStatus::default(),
     }
@@ -73,6 +82,11 @@ pub fn member(pool: &Pool, number: i64, state: S) -> Member {
         trouble: None,
     }
 }
+
+/// Nobody is pinned to a version.
+pub static NO_PINS: BTreeMap<Image, usize> = BTreeMap::new();
+/// No tenant is declared.
+pub static NO_TENANTS: BTreeMap<Tenant, TenantTerms> = BTreeMap::new();
 
 /// A pool whose seats hold workers in these states.
 pub fn filled(replicas: usize, max_workers: usize, states: &[S]) -> (Pool, Vec<Member>) {
@@ -103,7 +117,20 @@ pub fn step(pool: &Pool, members: &[Member], second: i64) -> Step {
 pub fn step_with(pool: &Pool, members: &[Member], second: i64, demand: usize) -> Step {
     let (gone, awaited) = (BTreeSet::new(), BTreeSet::new());
     let (gone, awaited) = (&gone, &awaited);
-    next(&View { pool, members, gone, demand, awaited, refusal: None, now: at(second) })
+    let (budget, misses) = (GUARDED, &Misses::default());
+    next(&View {
+        pool,
+        members,
+        gone,
+        demand,
+        awaited,
+        pinned: &NO_PINS,
+        tenants: &NO_TENANTS,
+        misses,
+        budget,
+        refusal: None,
+        now: at(second),
+    })
 }
 
 /// The pool after everything that it writes while nothing else happens, and the step that follows.

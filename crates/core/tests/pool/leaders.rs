@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use duckworker_core::plan::pool::demand::Misses;
 use duckworker_core::plan::pool::{Step, View, next};
 use duckworker_core::pool::{Member, Ordinal, Pool};
 use duckworker_core::{Uid, WorkerState as S};
 use proptest::prelude::*;
 
 use crate::common::at;
-use crate::ground::{pool, uid};
+use crate::ground::{GUARDED, NO_PINS, NO_TENANTS, pool, uid};
 
 /// The API server: the pool with its version, and the workers.
 #[derive(Clone)]
@@ -108,7 +109,11 @@ fn act(world: &mut World, leader: &mut Leader) {
             leader.pool = Some((world.pool.clone(), world.version));
         }
         Step::Write(_) => leader.pool = Some((world.pool.clone(), world.version)),
-        Step::Create(ordinals) => ordinals.into_iter().for_each(|ordinal| world.create(ordinal)),
+        Step::Create(wanted) => {
+            for (ordinal, _) in wanted {
+                world.create(ordinal);
+            }
+        }
         Step::LookFor(all) => {
             let there = |uid: &Uid| world.members.iter().any(|member| member.uid == *uid);
             leader.gone.extend(all.into_iter().map(|(_, uid)| uid).filter(|uid| !there(uid)));
@@ -124,7 +129,7 @@ fn act(world: &mut World, leader: &mut Leader) {
         Step::Delete(all) => {
             world.members.retain(|m| !(m.state == S::Pending && all.contains(&m.uid)));
         }
-        Step::Wait(_) | Step::Rest => {}
+        Step::Guard(_) | Step::Wait(_) | Step::Rest => {}
     }
 }
 
@@ -133,7 +138,20 @@ fn plan(world: &World, leader: &mut Leader) {
     let (members, gone) = (&leader.members, &leader.gone);
     let now = at(world.second);
     let awaited = &BTreeSet::new();
-    let step = next(&View { pool, members, gone, demand: 0, awaited, refusal: None, now });
+    let (budget, misses) = (GUARDED, &Misses::default());
+    let step = next(&View {
+        pool,
+        members,
+        gone,
+        demand: 0,
+        misses,
+        awaited,
+        pinned: &NO_PINS,
+        tenants: &NO_TENANTS,
+        budget,
+        refusal: None,
+        now,
+    });
     leader.planned = Some((step, *version));
 }
 

@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 
 use duckworker_core::conditions::ConditionStatus;
+use duckworker_core::plan::pool::demand::Misses;
 use duckworker_core::plan::pool::{Step, View, next};
 use duckworker_core::pool::{Ordinal, Rollout};
-use duckworker_core::{Reason, WorkerState as S};
+use duckworker_core::{Image, Reason, WorkerState as S};
 
 use crate::common::{at, tenant};
 use crate::ground::{
-    condition, failed, filled, member, pool, settle, step, step_with, template, uid,
+    GUARDED, NO_PINS, NO_TENANTS, condition, failed, filled, member, pool, settle, step, step_with,
+    template, uid,
 };
 
-fn ordinals(numbers: &[i64]) -> Vec<Ordinal> {
-    numbers.iter().map(|number| Ordinal::new(*number).unwrap()).collect()
+fn ordinals(numbers: &[i64]) -> Vec<(Ordinal, Option<Image>)> {
+    numbers.iter().map(|number| (Ordinal::new(*number).unwrap(), None)).collect()
 }
 
 fn retired(step: &Step) -> Vec<String> {
@@ -55,7 +57,20 @@ fn a_worker_that_is_not_seen_is_looked_for_before_its_seat_is_given_back() {
     assert_eq!(step(&pool, &[], 0), Step::LookFor(vec![lost]));
     let gone = BTreeSet::from([uid("w-0")]);
     let (awaited, refusal, now) = (&BTreeSet::new(), None, at(0));
-    let view = View { pool: &pool, members: &[], gone: &gone, demand: 0, awaited, refusal, now };
+    let (budget, misses) = (GUARDED, &Misses::default());
+    let view = View {
+        pool: &pool,
+        members: &[],
+        gone: &gone,
+        demand: 0,
+        awaited,
+        pinned: &NO_PINS,
+        tenants: &NO_TENANTS,
+        misses,
+        budget,
+        refusal,
+        now,
+    };
     let Step::Write(status) = next(&view) else { unreachable!() };
     assert!(status.seats.taken.is_empty());
 }
@@ -283,7 +298,20 @@ fn parked_workers_of_others_make_room_for_claims_that_wait() {
     let step_of = |pool: &duckworker_core::Pool, demand| {
         let (gone, refusal, now) = (&BTreeSet::new(), None, at(9));
         let awaited = &awaited;
-        next(&View { pool, members: &members, gone, demand, awaited, refusal, now })
+        let (budget, misses) = (GUARDED, &Misses::default());
+        next(&View {
+            pool,
+            members: &members,
+            gone,
+            demand,
+            misses,
+            awaited,
+            pinned: &NO_PINS,
+            tenants: &NO_TENANTS,
+            budget,
+            refusal,
+            now,
+        })
     };
     assert_eq!(retired(&step_of(&pool, 1)), ["w-1"], "the longest parked, and never the waiter's");
     pool.terms.hot_idle.min_per_tenant = 2;

@@ -1,6 +1,6 @@
 //! S15: a pool never has more workers than its maximum. A worker is started only while its pool
 //! names it beside a number; there are no more numbers than the maximum; none is given twice; and
-//! none is given back while its worker may live.
+//! none is given back while its worker may live. Nor does a pool end a worker that serves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,10 @@ impl Rule for Pools {
     fn version(&mut self, step: &Step<'_>, report: &mut Report) {
         match (step.version.collection.as_str(), step.version.change) {
             (POOLS, Change::Updated) => numbers(step, report),
-            (WORKERS, Change::Updated) => started(step, report),
+            (WORKERS, Change::Updated) => {
+                started(step, report);
+                spared(step, report);
+            }
             _ => {}
         }
     }
@@ -91,6 +94,21 @@ fn started(step: &Step<'_>, report: &mut Report) {
     }
 }
 
+/// A pool ends those that nobody uses, whatever it has too many of, and whoever owns them.
+fn spared(step: &Step<'_>, report: &mut Report) {
+    let Some((old, new)) = step.worker else { return };
+    let record = new.newest.as_ref().filter(|_| old.newest != new.newest);
+    let reason = record.and_then(|record| record.reason.as_deref());
+    let is_pools = matches!(reason, Some("ScaledDown" | "OutOfDate" | "Displaced"));
+    let served = matches!(
+        old.state,
+        Some(WorkerState::Reserved | WorkerState::Activating | WorkerState::Hot)
+    );
+    if is_pools && served && is_over(new) {
+        step.breaks(report, "S15", format!("it served, and its pool ended it: {reason:?}"));
+    }
+}
+
 fn is_over(worker: &Worker) -> bool {
     worker.state.is_some_and(WorkerState::is_terminal)
 }
@@ -135,6 +153,25 @@ mod tests {
         story.object("workerpools", "p", pool(2, 1, &[]));
         story.object("workerpools", "p", pool(2, 1, &[(0, "w")]));
         story.broke("S15");
+    }
+
+    #[test]
+    fn not_even_its_own_leader_ends_a_worker_that_serves_for_its_pool() {
+        let retire = "retire_from_snapshot";
+        for (state, breaks) in [("Idle", false), ("HotIdle", false), ("Hot", true)] {
+            let mut story = Story::new();
+            story.lease("a", "active");
+            story.object("pools", "p", pool(1, 1, &[(0, "w")]));
+            let served = (state != "Idle").then_some("t");
+            let worker = story.worker("w").of_pool("p");
+            match served {
+                Some(tenant) => worker.set("tenant", tenant).owned("a", 1, state),
+                None => worker.owned("a", 1, state),
+            }
+            let ended = story.worker("w").by("a", retire).reason("ScaledDown");
+            ended.owned("a", 1, "Retired");
+            if breaks { story.broke("S15") } else { story.kept("S15") }
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Tenants {
         if cap(new).is_none() {
             self.capped_since.remove(step.uid());
         } else {
-            self.capped_since.entry(step.uid().to_owned()).or_insert(step.at());
+            self.capped_since.entry(step.uid().to_owned()).or_insert_with(|| step.at());
         }
         let Some(before) = step.world.object(TENANTS, step.uid()) else { return };
         let old = &before.value;

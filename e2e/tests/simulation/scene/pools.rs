@@ -14,6 +14,7 @@ use crate::process::NAMESPACE;
 /// Two pools, so that their workers are mixed up if anybody mixes them up.
 const POOLS: [&str; 2] = ["small", "large"];
 pub(super) const TENANTS: [&str; 3] = ["t0", "t1", "t2"];
+const DISRUPTIONS: [&str; 2] = ["Protect", "AllowIdle"];
 /// More claims than this at once are not made: the calm shall have workers for all.
 const CLAIMS: usize = 6;
 
@@ -37,6 +38,8 @@ impl Scene {
                 "replicas": self.chance.below(0..4),
                 "maxWorkers": self.chance.below(2..7),
                 "hotIdle": { "ttlSeconds": 30 },
+                "disruption": DISRUPTIONS[self.chance.index(DISRUPTIONS.len())],
+                "demand": { "maxExtra": self.chance.below(0..3), "windowSeconds": 60 },
                 "spawn": { "backoffSeconds": 5, "maxBackoffSeconds": 20 },
                 "template": { "spec": {
                     "connection": { "protocol": "None" },

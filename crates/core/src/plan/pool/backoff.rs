@@ -43,7 +43,12 @@ impl Gate {
 
 /// Judges the workers of the present template.
 pub fn gate(view: &View<'_>) -> Gate {
-    let current = || view.members.iter().filter(|member| is_current(view, member));
+    gate_of(view, |member| is_current(view, member))
+}
+
+/// Judges these workers.
+pub fn gate_of(view: &View<'_>, counts: impl Fn(&Member) -> bool) -> Gate {
+    let current = || view.members.iter().filter(|member| counts(member));
     let went_well = current()
         .filter(|member| !member.state.is_terminal() && !member.is_starting())
         .map(|member| member.since)

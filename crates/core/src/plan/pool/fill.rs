@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::backoff::{self, Gate};
-use super::{Seen, View};
+use super::demand::Demand;
+use super::{Seen, View, pins};
 
 /// What may be started now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +16,13 @@ pub struct Budget {
 }
 
 /// How many workers shall be warm, without those that a change of the template adds.
-pub const fn target(view: &View<'_>) -> usize {
-    view.pool.terms.replicas.saturating_add(view.demand)
+pub fn target(view: &View<'_>) -> usize {
+    view.pool.terms.replicas.saturating_add(view.demand).saturating_add(lately(view).extra)
+}
+
+/// What the misses of late ask for.
+pub fn lately(view: &View<'_>) -> Demand {
+    view.misses.demand(&view.pool.terms.demand, view.now)
 }
 
 /// How many more than the target there may be while the template changes.
@@ -26,7 +32,7 @@ pub fn surge(view: &View<'_>, seen: &Seen<'_>) -> usize {
 
 /// How many are missing, whether or not they may be started.
 pub fn missing(view: &View<'_>, seen: &Seen<'_>) -> usize {
-    (target(view) + surge(view, seen)).saturating_sub(seen.warm())
+    (target(view) + surge(view, seen)).saturating_sub(seen.warm(view))
 }
 
 /// How many may be started now: as many as are missing, within the maximum, so many at a time, and
@@ -34,14 +40,18 @@ pub fn missing(view: &View<'_>, seen: &Seen<'_>) -> usize {
 pub fn budget(view: &View<'_>, seen: &Seen<'_>) -> Budget {
     let starting =
         seen.unmade.len() + seen.seated.iter().filter(|member| member.is_starting()).count();
-    let wanted = missing(view, seen).min(seen.room(view));
-    let at_once = |most: usize| wanted.min(most.saturating_sub(starting));
+    // Claims that wait for a certain version go before warm workers that nobody waits for.
+    let left = view.pool.terms.max_starting.saturating_sub(starting).min(seen.room(view));
+    let for_pins = pins::missing(view, seen).min(left);
+    let pins_again = pins::again(view, seen);
+    let wanted = missing(view, seen).min(left - for_pins);
     if wanted == 0 {
-        return Budget { starts: 0, again: None };
+        return Budget { starts: for_pins, again: pins_again };
     }
-    match backoff::gate(view) {
-        Gate::Open => Budget { starts: at_once(view.pool.terms.max_starting), again: None },
-        Gate::Probe(_) => Budget { starts: at_once(1), again: None },
-        Gate::Closed(_, left) => Budget { starts: 0, again: Some(left) },
-    }
+    let (starts, again) = match backoff::gate(view) {
+        Gate::Open => (wanted, None),
+        Gate::Probe(_) => (wanted.min(1_usize.saturating_sub(starting)), None),
+        Gate::Closed(_, left) => (0, Some(left)),
+    };
+    Budget { starts: for_pins + starts, again: [again, pins_again].into_iter().flatten().min() }
 }

@@ -11,11 +11,17 @@
 //! | `mod.rs` | the view, the steps, and their order |
 //! | [`backoff`] | when to try again after starts that failed |
 //! | [`fill`] | how many more to start |
+//! | [`budget`] | which pods are kept from eviction |
+//! | [`pins`] | workers of other versions, for tenants that are pinned to one |
+//! | [`demand`] | how many more than `replicas`, since claims found none |
 //! | [`retire`] | which to end: out of date, or too many |
 //! | [`report`] | what the status says |
 
 pub mod backoff;
+pub mod budget;
+pub mod demand;
 pub mod fill;
+pub mod pins;
 pub mod report;
 pub mod retire;
 
@@ -24,10 +30,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::names::{Tenant, Uid};
+use self::budget::{BudgetStanding, Covers};
+use self::demand::Misses;
+use crate::names::{Image, Tenant, Uid};
+use crate::planted::{Bug, planted};
 use crate::pool::{Member, Ordinal, Pool, PoolStatus, Seats};
 use crate::reason::Reason;
 use crate::state::WorkerState;
+use crate::tenant::TenantTerms;
 
 /// Everything that the plan may know.
 #[derive(Debug, Clone, Copy)]
@@ -38,10 +48,18 @@ pub struct View<'a> {
     pub members: &'a [Member],
     /// Workers that a consistent read did not find.
     pub gone: &'a BTreeSet<Uid>,
-    /// How many more than `replicas` shall be kept warm, since claims wait or lately missed.
+    /// How many claims wait: each gets one of the workers that are started.
     pub demand: usize,
+    /// How many claims wait for workers of other versions, of each.
+    pub pinned: &'a BTreeMap<Image, usize>,
+    /// The claims that lately found none.
+    pub misses: &'a Misses,
     /// The tenants whose claims wait.
     pub awaited: &'a BTreeSet<Tenant>,
+    /// What tenants say of themselves, where they are declared.
+    pub tenants: &'a BTreeMap<Tenant, TenantTerms>,
+    /// What is known of its disruption budget.
+    pub budget: BudgetStanding<'a>,
     /// What came of the last creations, if any was refused.
     pub refusal: Option<&'a str>,
     /// The API server's time.
@@ -55,8 +73,10 @@ pub enum Step {
     LookFor(Vec<(Ordinal, Uid)>),
     /// Write this status, by a compare-and-swap on the version that was read.
     Write(PoolStatus),
-    /// Create the workers of these seats.
-    Create(Vec<Ordinal>),
+    /// Make or mend the disruption budget, so that it keeps these pods from eviction.
+    Guard(Covers),
+    /// Create the workers of these seats: of this version, if it is not the pool's.
+    Create(Vec<(Ordinal, Option<Image>)>),
     /// End these workers, which serve nobody.
     Retire(Vec<(Uid, Reason)>),
     /// Delete these workers, which nobody ever took.
@@ -83,7 +103,7 @@ pub fn next(view: &View<'_>) -> Step {
     if seats != view.pool.status.seats {
         return Step::Write(report::status(view, &seen, seats));
     }
-    if let Some(step) = act(view, &seen) {
+    if let Some(step) = budget::step(view).or_else(|| act(view, &seen)) {
         return step;
     }
     let status = report::status(view, &seen, seats);
@@ -91,7 +111,8 @@ pub fn next(view: &View<'_>) -> Step {
         return Step::Write(status);
     }
     let deadline = report::deadline_left(view, &seen);
-    match [budget.again, deadline].into_iter().flatten().min() {
+    let decay = fill::lately(view).again;
+    match [budget.again, deadline, decay].into_iter().flatten().min() {
         Some(time) => Step::Wait(time),
         None => Step::Rest,
     }
@@ -99,8 +120,8 @@ pub fn next(view: &View<'_>) -> Step {
 
 /// What is done to workers, once the seats are settled.
 fn act(view: &View<'_>, seen: &Seen<'_>) -> Option<Step> {
-    let unmade: Vec<Ordinal> =
-        seen.unmade.iter().copied().take(view.pool.terms.max_starting.max(1)).collect();
+    let mut unmade = pins::assigned(view, seen);
+    unmade.truncate(view.pool.terms.max_starting.max(1));
     if !unmade.is_empty() && view.refusal.is_none() {
         return Some(Step::Create(unmade));
     }
@@ -153,7 +174,9 @@ impl<'a> Seen<'a> {
                 Some(uid) => match by_uid.get(uid) {
                     Some(member) if member.state.is_terminal() => seen.freed.push(*ordinal),
                     Some(member) => seen.seated.push(member),
-                    None if view.gone.contains(uid) => seen.freed.push(*ordinal),
+                    None if view.gone.contains(uid) || planted(Bug::SeatFreedUnseen) => {
+                        seen.freed.push(*ordinal);
+                    }
                     None => seen.unseen.push((*ordinal, uid.clone())),
                 },
                 None => match unowned.get(ordinal) {
@@ -207,18 +230,30 @@ impl<'a> Seen<'a> {
 
     /// How many more seats there may be.
     pub fn room(&self, view: &View<'_>) -> usize {
+        if planted(Bug::MaximumIgnored) {
+            return usize::MAX;
+        }
         let taken = view.pool.status.seats.taken.len() - self.freed.len();
         view.pool.terms.max_workers.saturating_sub(taken + self.unseated)
     }
 
-    /// Those that can be claimed.
-    pub fn ready(&self) -> usize {
-        self.seated.iter().filter(|member| member.is_ready()).count()
+    /// Those that can be claimed by anybody.
+    pub fn ready(&self, view: &View<'_>) -> usize {
+        self.of_the_pool(view).filter(|member| member.is_ready()).count()
     }
 
     /// Those that are idle or on the way there, the uncreated among them.
-    pub fn warm(&self) -> usize {
-        self.unmade.len() + self.seated.iter().filter(|member| member.is_warm()).count()
+    pub fn warm(&self, view: &View<'_>) -> usize {
+        let made = self.of_the_pool(view).filter(|member| member.is_warm()).count();
+        self.unmade.len() - pins::unmade(view, self) + made
+    }
+
+    /// All but those that were made for pinned tenants and are still to be had.
+    pub fn of_the_pool<'s>(
+        &'s self,
+        view: &'s View<'_>,
+    ) -> impl Iterator<Item = &'a Member> + use<'a, 's> {
+        self.seated.iter().copied().filter(|member| !pins::is_spare(view, member))
     }
 
     /// Warm ones of an older template, unless they are left alone.
@@ -228,10 +263,10 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Whether a worker is of an older template and is to be replaced for it.
+/// Whether a worker is not of the version or the template that it should be, and is to be replaced.
 pub fn is_outdated(view: &View<'_>, member: &Member) -> bool {
     use crate::pool::Rollout;
-    view.pool.terms.rollout == Rollout::Running && !is_current(view, member)
+    view.pool.terms.rollout == Rollout::Running && !pins::is_wanted(view, member)
 }
 
 /// Whether a worker is of the present template.

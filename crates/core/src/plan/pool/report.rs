@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use strum::{Display, IntoStaticStr};
 
 use super::backoff::{self, Gate};
-use super::{Seen, View, fill, is_current};
+use super::budget::BudgetStanding;
+use super::{Seen, View, fill, is_current, pins};
 use crate::conditions::{self, Condition, ConditionStatus};
 use crate::decide::elapsed;
 use crate::plan::observed::Trouble;
@@ -109,7 +110,7 @@ fn floor(view: &View<'_>) -> usize {
 
 /// No worker may be started though some are missing: the maximum is reached.
 fn is_full(view: &View<'_>, seen: &Seen<'_>) -> bool {
-    fill::missing(view, seen) > 0 && seen.room(view) == 0
+    fill::missing(view, seen) + pins::missing(view, seen) > 0 && seen.room(view) == 0
 }
 
 fn ready(view: &View<'_>, seen: &Seen<'_>) -> Said {
@@ -118,7 +119,7 @@ fn ready(view: &View<'_>, seen: &Seen<'_>) -> Said {
     if seen.outdated(view) > 0 {
         let message = "workers of an older template are being replaced".to_owned();
         Said::new(kind, C::False, "RollingOut", message)
-    } else if seen.ready() >= floor(view) {
+    } else if seen.ready(view) >= floor(view) {
         Said::new(kind, C::True, "AsWanted", "idle workers stand ready".to_owned())
     } else if is_full(view, seen) {
         Said::new(kind, C::True, "PoolAtMax", at_max(view))
@@ -138,7 +139,7 @@ fn available(view: &View<'_>, seen: &Seen<'_>) -> Said {
     use ConditionStatus as C;
     let kind = PoolCondition::Available;
     let (floor, wanted) = (floor(view), view.pool.terms.replicas);
-    if seen.ready() >= floor {
+    if seen.ready(view) >= floor {
         let message = format!("at least {floor} of {wanted} idle workers stand ready");
         Said::new(kind, C::True, "WorkersReady", message)
     } else if is_full(view, seen) {
@@ -162,7 +163,7 @@ enum Standing {
 
 /// Whether there is work that a person would wait for.
 fn has_work(view: &View<'_>, seen: &Seen<'_>) -> bool {
-    seen.outdated(view) > 0 || (seen.ready() < floor(view) && !is_full(view, seen))
+    seen.outdated(view) > 0 || (seen.ready(view) < floor(view) && !is_full(view, seen))
 }
 
 fn standing(view: &View<'_>, seen: &Seen<'_>) -> Standing {
@@ -254,6 +255,10 @@ fn degraded(view: &View<'_>) -> Said {
     let kind = PoolCondition::Degraded;
     if let Some(refusal) = view.refusal {
         return Said::new(kind, C::True, "WorkerRefused", refusal.to_owned());
+    }
+    if let BudgetStanding::Refused(why) = view.budget {
+        let message = format!("its pods are not kept from eviction: {why}");
+        return Said::new(kind, C::True, "BudgetRefused", message);
     }
     let Some(trouble) = trouble(view) else {
         let message = "no worker failed to start lately".to_owned();

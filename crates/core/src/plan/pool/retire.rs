@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Seen, View, fill, is_current, is_outdated};
+use super::{Seen, View, fill, is_current, is_outdated, pins};
 use crate::names::{Tenant, Uid};
+use crate::planted::{Bug, planted};
 use crate::pool::Member;
 use crate::reason::Reason;
 use crate::state::WorkerState;
@@ -16,7 +17,7 @@ use crate::state::WorkerState;
 pub fn choose(view: &View<'_>, seen: &Seen<'_>) -> (Vec<(Uid, Reason)>, Vec<Uid>) {
     let mut chosen = outdated(view, seen);
     chosen.extend(displaced(view, seen));
-    let excess = (seen.warm() - warm_among(&chosen))
+    let excess = (seen.warm(view) - warm_among(&chosen))
         .saturating_sub(fill::target(view) + fill::surge(view, seen));
     let surplus: Vec<_> = surplus(view, seen)
         .into_iter()
@@ -44,14 +45,14 @@ fn outdated<'a>(view: &View<'_>, seen: &Seen<'a>) -> Vec<(&'a Member, Reason)> {
     });
     let mut idle: Vec<&Member> = old().filter(|member| member.is_ready()).collect();
     idle.sort_by_key(|member| (member.idle_since, &member.uid));
-    let spare = seen.ready().saturating_sub(floor(view, seen));
+    let spare = seen.ready(view).saturating_sub(floor(view, seen));
     free.chain(idle.into_iter().take(spare)).map(|member| (member, Reason::OutOfDate)).collect()
 }
 
 /// Parked workers that stand in the way: the pool is full, claims wait, and none of these is of a
 /// tenant that waits. Longest parked first, and each tenant keeps its floor.
 fn displaced<'a>(view: &View<'_>, seen: &Seen<'a>) -> Vec<(&'a Member, Reason)> {
-    let missing = view.demand.saturating_sub(seen.warm());
+    let missing = view.demand.saturating_sub(seen.warm(view)) + pins::missing(view, seen);
     if missing == 0 || seen.room(view) > 0 {
         return Vec::new();
     }
@@ -65,13 +66,17 @@ fn displaced<'a>(view: &View<'_>, seen: &Seen<'a>) -> Vec<(&'a Member, Reason)> 
         .filter(|member| member.tenant.as_ref().is_some_and(|t| !view.awaited.contains(t)))
         .collect();
     parked.sort_by_key(|member| (Reverse(member.idle_since), &member.uid));
-    let floor = view.pool.terms.hot_idle.min_per_tenant;
+    let pool = &view.pool.terms.hot_idle;
+    let floor = |tenant: &Tenant| {
+        let own = view.tenants.get(tenant).map(|terms| terms.hot_idle.over(pool));
+        own.map_or(pool.min_per_tenant, |own| own.min_per_tenant)
+    };
     let mut kept: BTreeMap<&Tenant, usize> = BTreeMap::new();
     parked.retain(|member| {
         let Some(tenant) = &member.tenant else { return false };
         let kept = kept.entry(tenant).or_default();
         *kept += 1;
-        *kept > floor
+        *kept > floor(tenant)
     });
     let displaced = parked.into_iter().rev().take(missing.saturating_sub(going));
     displaced.map(|member| (member, Reason::Displaced)).collect()
@@ -90,11 +95,15 @@ fn floor(view: &View<'_>, seen: &Seen<'_>) -> usize {
 /// Those that could go, first the one that goes first: out of date, then not yet idle, then idle
 /// for longest.
 fn surplus<'a>(view: &View<'_>, seen: &Seen<'a>) -> Vec<&'a Member> {
-    let mut warm: Vec<&Member> =
-        seen.seated.iter().copied().filter(|member| member.is_warm()).collect();
+    let mut warm: Vec<&Member> = seen.of_the_pool(view).filter(|member| may_go(member)).collect();
     let age = |member: &Member| -> (bool, Option<Timestamp>, Reverse<Timestamp>) {
         (member.is_ready(), member.idle_since, Reverse(member.created))
     };
     warm.sort_by_key(|member| (is_current(view, member), age(member), member.uid.clone()));
     warm
+}
+
+fn may_go(member: &Member) -> bool {
+    let serves = member.state == WorkerState::Hot && planted(Bug::BusyScaledDown);
+    member.is_warm() || serves
 }

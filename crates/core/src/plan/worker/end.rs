@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::view::{Finalizer, Holder, NodeStanding, SecretStanding, Step, Turn, View};
+use super::view::{
+    Finalizer, Holder, NodeStanding, SecretStanding, Step, TenantStanding, Turn, View,
+};
 use super::{is_recorded, note_once, remaining};
 use crate::conditions::{Condition, ConditionStatus, ConditionType};
 use crate::decide::elapsed;
@@ -32,6 +34,9 @@ pub(super) fn must_end(view: &View<'_>) -> Option<Step> {
     if view.secret == SecretStanding::Vanished {
         return Some(Step::Drain(Reason::SecretLost));
     }
+    if view.tenant == TenantStanding::Gone {
+        return Some(Step::Drain(Reason::TenantDeleted));
+    }
     (view.node == NodeStanding::Cordoned).then_some(Step::Drain(Reason::NodeCordoned))
 }
 
@@ -45,6 +50,18 @@ pub(super) fn foreign_end(view: &View<'_>) -> Option<Reason> {
         None => Some(Reason::PodGone),
         Some(pod) => pod.ended().map(|why| why.reason),
     }
+}
+
+/// A control plane's worker on a node that is being emptied. Its pool keeps the pod from eviction,
+/// and the control plane need not look at nodes: so the object is deleted, which its owner drains
+/// it for; who does not in time is adopted from.
+pub(super) fn emptied(view: &View<'_>) -> Option<Step> {
+    let worker = view.worker;
+    let lives = Holder::Foreign(OwnerStanding::Live);
+    let held = view.holder == lives && worker.pool.is_some();
+    let asked = worker.is_deleting() || worker.status.state.is_condemned();
+    let due = view.turn == Turn::Mine && view.node == NodeStanding::Cordoned;
+    (held && due && !asked).then_some(Step::DeleteObject)
 }
 
 pub(super) fn draining(view: &View<'_>) -> Step {

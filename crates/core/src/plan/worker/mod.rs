@@ -5,9 +5,11 @@
 //! | [`view`] | what the plan may know, and the steps that it names |
 //! | `start.rs` | from Spawning to Idle |
 //! | `mod.rs` | whose it is, and what it does while it serves |
+//! | `mark.rs` | whether its pod is marked busy or idle |
 //! | `end.rs` | why and how it ends |
 
 mod end;
+mod mark;
 mod start;
 pub mod view;
 
@@ -15,12 +17,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use self::end::{draining, foreign_end, must_end, over, removing};
+use self::end::{draining, emptied, foreign_end, must_end, over, removing};
+use self::mark::{foreign_marking, marking};
 use self::start::spawning;
 pub use self::start::{blocked_note, blocked_note_of, startup_left};
 pub use self::view::{
     ClaimStanding, Finalizer, Health, Holder, NodeStanding, SeatStanding, SecretStanding, Step,
-    Turn, View,
+    TenantStanding, Turn, View,
 };
 use super::observed::PodSeen;
 use crate::conditions::Condition;
@@ -43,9 +46,11 @@ pub fn next(view: &View<'_>) -> Step {
         (_, Holder::Peer(standing)) if standing != OwnerStanding::Absent => others(view, standing),
         // Its owner may not look, so whoever sees the pod's end says so. Without a Lease nobody
         // can tell what kind of program the owner was.
-        (_, Holder::Peer(standing) | Holder::Foreign(standing)) => {
-            foreign_end(view).map_or_else(|| others(view, standing), Step::RetireLost)
-        }
+        (_, Holder::Peer(standing) | Holder::Foreign(standing)) => foreign_end(view)
+            .map(Step::RetireLost)
+            .or_else(|| emptied(view))
+            .or_else(|| foreign_marking(view))
+            .unwrap_or_else(|| others(view, standing)),
     }
 }
 
@@ -54,7 +59,11 @@ fn pending(view: &View<'_>) -> Step {
         (Turn::Others, ..) | (Turn::Mine, true, Finalizer::Off) => Step::Rest,
         (Turn::Mine, true, Finalizer::On) => removing(view),
         // Its pool may yet name it, or delete it.
-        (Turn::Mine, false, _) if view.seat == SeatStanding::Missing => Step::Rest,
+        (Turn::Mine, false, _)
+            if view.seat == SeatStanding::Missing && !planted(Bug::SeatIgnored) =>
+        {
+            Step::Rest
+        }
         (Turn::Mine, false, Finalizer::Off) if planted(Bug::NoFinalizer) => Step::AdoptNew,
         (Turn::Mine, false, Finalizer::Off) => Step::AddFinalizer,
         (Turn::Mine, false, Finalizer::On) => Step::AdoptNew,
@@ -65,7 +74,7 @@ fn mine(view: &View<'_>) -> Step {
     match view.worker.status.state {
         WorkerState::Spawning => spawning(view),
         WorkerState::Draining => draining(view),
-        _ => must_end(view).unwrap_or_else(|| serving(view)),
+        _ => must_end(view).or_else(|| marking(view)).unwrap_or_else(|| serving(view)),
     }
 }
 

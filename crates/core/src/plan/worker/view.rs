@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::names::Tenant;
-use crate::plan::observed::PodSeen;
+use crate::plan::observed::{Mark, PodSeen};
+use crate::pool::Disruption;
 use crate::reason::Reason;
 use crate::right::OwnerStanding;
 use crate::transition::Note;
@@ -45,6 +46,15 @@ pub enum ClaimStanding {
     GoneAndReused,
     /// The same, and nobody may.
     GoneForGood,
+}
+
+/// Whether a worker's tenant may have workers of its pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantStanding {
+    /// It may, or the worker has none.
+    Welcome,
+    /// It is not declared any more, and the pool serves declared tenants only.
+    Gone,
 }
 
 /// Whether a worker's pool names it, without which it is not started.
@@ -113,10 +123,14 @@ pub struct View<'a> {
     pub seat: SeatStanding,
     /// The claim that it names.
     pub claim: ClaimStanding,
+    /// Whether its tenant may have it.
+    pub tenant: TenantStanding,
     /// The pod of its name.
     pub pod: Option<&'a PodSeen>,
     /// The pod's node.
     pub node: NodeStanding,
+    /// Whether its pool lets idle pods be evicted.
+    pub disruption: Disruption,
     /// Its secret.
     pub secret: SecretStanding,
     /// Its health.
@@ -154,6 +168,8 @@ pub enum Step {
     Release,
     /// The same, before it was activated again.
     Park,
+    /// Mark its pod, for those who would evict it.
+    MarkPod(Mark),
     /// Let it finish and exit.
     Drain(Reason),
     /// Start or activation failed.
@@ -171,7 +187,7 @@ pub enum Step {
     /// It is over and its pod is gone: sweep its secrets, then let go of the object if it is
     /// being deleted.
     Finish,
-    /// Delete the object: it has been readable for long enough.
+    /// Delete the object: it has been readable for long enough, or its owner shall drain it.
     DeleteObject,
     /// Nothing until something changes, or until this time has passed.
     Wait(Duration),

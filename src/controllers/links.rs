@@ -1,0 +1,220 @@
+//! What the controllers of one scope tell each other: a change that one of them sees concerns objects
+//! of another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use duckworker_api::pool::Disruption;
+use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
+use duckworker_core::{Tenant, Uid, WorkerState};
+use futures::{Stream, stream};
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::Event;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::claim::waiting::Waiting;
+use super::pool::members::Members;
+use super::pool::misses::AllMisses;
+use super::tenant::holdings::Holdings;
+
+/// What the controllers of one scope tell each other.
+pub struct Links {
+    /// The workers of each pool.
+    pub members: Arc<Members>,
+    /// Told of pools whose workers changed.
+    pub changed_pools: UnboundedSender<ObjectRef<DuckWorkerPool>>,
+    /// Told of workers that may have got their seats, or lost their claims.
+    pub seated_workers: UnboundedSender<ObjectRef<DuckWorker>>,
+    /// The claims that wait.
+    pub waiting: Arc<Waiting>,
+    /// The claims that found no worker.
+    pub misses: Arc<AllMisses>,
+    /// Told of claims whose workers changed, or that may get one.
+    pub changed_claims: UnboundedSender<ObjectRef<DuckWorkerClaim>>,
+    /// The workers of each tenant.
+    pub holdings: Arc<Holdings>,
+    /// Told of tenants whose workers ended.
+    pub changed_tenants: UnboundedSender<ObjectRef<DuckTenant>>,
+    /// Whether the pods of each pool may be evicted, as it was last seen.
+    disruptions: Mutex<BTreeMap<Uid, Disruption>>,
+}
+
+/// What comes of what is told.
+pub struct Ends {
+    /// Pools whose workers changed.
+    pub changed_pools: UnboundedReceiver<ObjectRef<DuckWorkerPool>>,
+    /// Workers that may have got their seats, or lost their claims.
+    pub seated_workers: UnboundedReceiver<ObjectRef<DuckWorker>>,
+    /// Claims whose workers changed, or that may get one.
+    pub changed_claims: UnboundedReceiver<ObjectRef<DuckWorkerClaim>>,
+    /// Tenants whose workers ended.
+    pub changed_tenants: UnboundedReceiver<ObjectRef<DuckTenant>>,
+}
+
+/// How many claims of each tenant look for a worker that has come free: more than one, since the
+/// first may be another instance's.
+const HEADS: usize = 4;
+
+impl Links {
+    /// A pair of ends for each.
+    pub fn new() -> (Self, Ends) {
+        let (changed_pools, pools) = unbounded_channel();
+        let (seated_workers, workers) = unbounded_channel();
+        let (changed_claims, claims) = unbounded_channel();
+        let (changed_tenants, tenants) = unbounded_channel();
+        let links = Self {
+            members: Arc::default(),
+            waiting: Arc::default(),
+            misses: Arc::default(),
+            changed_pools,
+            seated_workers,
+            changed_claims,
+            holdings: Arc::default(),
+            changed_tenants,
+            disruptions: Mutex::default(),
+        };
+        let ends = Ends {
+            changed_pools: pools,
+            seated_workers: workers,
+            changed_claims: claims,
+            changed_tenants: tenants,
+        };
+        (links, ends)
+    }
+
+    // Nobody listens to what is sent below only when this scope ends.
+
+    /// The watch on workers told this: it concerns the worker's pool, the claim that it names, and
+    /// those that wait for one like it.
+    pub fn worker_followed(&self, event: &Event<DuckWorker>) {
+        self.holdings.follow(event);
+        let (Event::Apply(worker) | Event::InitApply(worker) | Event::Delete(worker)) = event
+        else {
+            self.members.follow(event);
+            return;
+        };
+        let gone = matches!(event, Event::Delete(_));
+        self.tell_tenant(worker, if gone { Presence::Gone } else { Presence::There });
+        let before = self.members.claim_of(worker);
+        let Some(pool) = self.members.follow(event) else { return };
+        let namespace = worker.namespace().unwrap_or_default();
+        let named = worker.status.as_ref().and_then(|status| status.claim.as_ref());
+        let now = named.map(|claim| claim.name.clone());
+        for claim in before.into_iter().chain(now).collect::<BTreeSet<_>>() {
+            let _ = self.changed_claims.send(ObjectRef::new(&claim).within(&namespace));
+        }
+        let state = worker.status.as_ref().map_or("Pending", |status| &status.state);
+        if matches!(state, "Idle" | "HotIdle") {
+            for claim in self.waiting.heads(&namespace, &pool.name, HEADS) {
+                let _ = self.changed_claims.send(claim);
+            }
+        }
+        let _ = self.changed_pools.send(pool);
+    }
+
+    /// The watch on claims told this: it concerns the pool, which may need more workers, and the
+    /// worker that names the claim.
+    pub fn claim_followed(&self, event: &Event<DuckWorkerClaim>) {
+        self.waiting.follow(event);
+        self.misses.follow(event);
+        let (Event::Apply(claim) | Event::InitApply(claim) | Event::Delete(claim)) = event else {
+            return;
+        };
+        let namespace = claim.namespace().unwrap_or_default();
+        let pool = ObjectRef::new(&claim.spec.pool_name).within(&namespace);
+        let _ = self.changed_pools.send(pool);
+        let uid = claim.uid().and_then(|uid| Uid::new(uid).ok());
+        let naming = uid.map(|uid| self.members.claimed_by(&uid));
+        let named = claim.status.as_ref().and_then(|status| status.worker.as_ref());
+        let named = named.map(|worker| worker.name.clone());
+        for worker in naming.into_iter().flatten().chain(named).collect::<BTreeSet<_>>() {
+            let _ = self.seated_workers.send(ObjectRef::new(&worker).within(&namespace));
+        }
+    }
+
+    /// A worker that is over gives its tenant room again.
+    fn tell_tenant(&self, worker: &DuckWorker, presence: Presence) {
+        let Some(status) = worker.status.as_ref() else { return };
+        let over = status.state.parse().is_ok_and(WorkerState::is_terminal);
+        if let Some(tenant) = status.tenant.as_ref().filter(|_| over || presence == Presence::Gone)
+        {
+            let namespace = worker.namespace().unwrap_or_default();
+            let _ = self.changed_tenants.send(ObjectRef::new(tenant).within(&namespace));
+        }
+    }
+
+    /// The watch on tenants told this. One that changed may have room for claims that wait, and for
+    /// workers that are made for it; the workers of one that is gone may have to go, too.
+    pub fn tenant_followed(&self, event: &Event<DuckTenant>) {
+        match event {
+            Event::Init => {}
+            // Who went while nobody watched is told by no event.
+            Event::InitDone => self.holdings.all().into_iter().for_each(|w| self.tell_worker(w)),
+            Event::Apply(tenant) | Event::InitApply(tenant) => self.tenant_touched(tenant),
+            Event::Delete(tenant) => {
+                self.tenant_touched(tenant);
+                let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
+                for worker in self.holdings.of(&namespace, &name) {
+                    self.tell_worker((namespace.clone(), worker));
+                }
+            }
+        }
+    }
+
+    fn tell_worker(&self, (namespace, name): (String, String)) {
+        let _ = self.seated_workers.send(ObjectRef::new(&name).within(&namespace));
+    }
+
+    fn tenant_touched(&self, tenant: &DuckTenant) {
+        let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
+        let Ok(tenant) = Tenant::new(&name) else { return };
+        for (pool, claims) in self.waiting.heads_of(&namespace, &tenant, HEADS) {
+            let _ = self.changed_pools.send(ObjectRef::new(&pool).within(&namespace));
+            for claim in claims {
+                let _ = self.changed_claims.send(ObjectRef::new(&claim).within(&namespace));
+            }
+        }
+        for worker in self.holdings.awaiting(&namespace, &name) {
+            self.tell_worker((namespace.clone(), worker));
+        }
+    }
+
+    /// A pool changed: those of its workers that wait for their seats look again; all of them, if
+    /// their pods are to be marked from now on.
+    pub fn pool_touched(&self, pool: &DuckWorkerPool) {
+        let uid = pool.uid().and_then(|uid| Uid::new(uid).ok());
+        let (Some(uid), Some(namespace)) = (uid, pool.namespace()) else { return };
+        for claim in self.waiting.heads(&namespace, &pool.name_any(), 1) {
+            // Why they wait may have changed.
+            let _ = self.changed_claims.send(claim);
+        }
+        let mut concerned = self.members.pending(&uid);
+        if self.changes_marks(&uid, pool.spec.disruption) {
+            concerned = self.members.of(&uid).into_iter().map(|member| member.name).collect();
+        }
+        for worker in concerned {
+            let _ = self.seated_workers.send(ObjectRef::new(&worker).within(&namespace));
+        }
+    }
+
+    /// Whether the pods of a pool bear other marks from now on.
+    fn changes_marks(&self, pool: &Uid, now: Disruption) -> bool {
+        let mut all = self.disruptions.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(pool.clone(), now).is_some_and(|before| before != now)
+    }
+}
+
+/// Whether an object is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    There,
+    Gone,
+}
+
+/// A stream of what is told.
+pub fn told<T: Send>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
+    stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|value| (value, receiver))
+    })
+}
