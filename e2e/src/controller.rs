@@ -4,7 +4,6 @@ use std::{
     env,
     ffi::OsString,
     path::{Path, PathBuf},
-    process::Command,
     sync::PoisonError,
     time::Duration,
 };
@@ -12,7 +11,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::OnceCell;
 
-use crate::{cluster::Cluster, component::Component, identity::Identity};
+use crate::{
+    cargo::cargo, cluster::Cluster, component::Component, identity::Identity,
+    progress::with_progress,
+};
 
 /// How long a controller may take to stop by itself.
 const GRACE: Duration = Duration::from_secs(30);
@@ -114,8 +116,7 @@ const EXAMPLE: Program =
 /// twice.
 fn build(program: &Program) -> Result<PathBuf> {
     let (target, profile) = target_and_profile(&env::current_exe()?)?;
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = cargo();
     command
         .args(["build", "--quiet", "--package", "duckworker"])
         .args(program.select)
@@ -127,7 +128,8 @@ fn build(program: &Program) -> Result<PathBuf> {
     if profile == "release" {
         command.arg("--release");
     }
-    let output = command.output().context("cannot run `cargo build`")?;
+    let what = format!("Building {}", program.path);
+    let output = with_progress(&what, || command.output()).context("cannot run `cargo build`")?;
     if !output.status.success() {
         bail!("{} does not build:\n{}", program.path, String::from_utf8_lossy(&output.stderr));
     }

@@ -4,52 +4,18 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use duckworker_api::{DuckTenant, DuckWorker, parse};
+use duckworker_api::{DuckWorker, parse};
 use duckworker_client::{Connection, WorkerProtocol as _};
 use duckworker_core::plan::health::Finding;
-use duckworker_e2e::real::{Ran, images, real_scenario};
+use duckworker_e2e::await_gone;
+use duckworker_e2e::real::duckdb::{dedicated, load, tenant};
+use duckworker_e2e::real::{Ran, real_scenario};
 use duckworker_e2e::scenario::{await_event, await_nothing_left, controller, status};
 use duckworker_e2e::worker::{is, reason};
-use duckworker_e2e::{TestNamespace, await_gone};
 use duckworker_flight::Flight;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
-use serde_json::{Value, json};
-
-/// A dedicated worker of this tenant.
-fn worker(name: &str, tenant: &str) -> Value {
-    json!({
-        "metadata": { "name": name },
-        "spec": {
-            "tenant": tenant,
-            "healthCheck": { "periodSeconds": 1, "timeoutSeconds": 2 },
-            "drainTimeoutSeconds": 10,
-            "template": { "spec": {
-                "containers": [{
-                    "name": "duckdb", "image": images::WORKER,
-                    "resources": { "limits": { "memory": "512Mi", "cpu": "1" } },
-                    "volumeMounts": [{ "name": "tmp", "mountPath": "/tmp" }],
-                }],
-                "volumes": [{ "name": "tmp", "emptyDir": {} }],
-            } },
-        },
-    })
-}
-
-/// A tenant whose workers run these statements.
-async fn tenant(ns: &TestNamespace<'_>, name: &str, statements: &str) -> Result<()> {
-    let secret = format!("{name}-activation");
-    let data = json!({ "statements": statements });
-    ns.create::<Secret>(json!({ "metadata": { "name": secret }, "stringData": data })).await?;
-    let spec = json!({ "activationSecretRef": { "name": secret } });
-    ns.create::<DuckTenant>(json!({ "metadata": { "name": name }, "spec": spec })).await?;
-    Ok(())
-}
-
-async fn load(ns: &TestNamespace<'_>) -> Result<()> {
-    ns.cluster.real_node()?.load(&images::worker().await?).await.map(drop)
-}
 
 #[tokio::test]
 async fn a_tenant_s_duckdb_becomes_hot_is_healthy_and_goes() -> Result<Ran> {
@@ -58,7 +24,7 @@ async fn a_tenant_s_duckdb_becomes_hot_is_healthy_and_goes() -> Result<Ran> {
         let _controller = controller(ns)?;
         tenant(ns, "acme", "CREATE TABLE greetings AS SELECT 'hello' AS word;").await?;
         let started = Instant::now();
-        let created = ns.create::<DuckWorker>(worker("w1", "acme")).await?;
+        let created = ns.create::<DuckWorker>(dedicated("w1", "acme")).await?;
         let hot: DuckWorker = ns.await_object("w1", "Hot", is("Hot")).await?;
         eprintln!("apply to Hot with a real DuckDB: {} ms", started.elapsed().as_millis());
         let flight = Flight::new(Connection::new(ns.cluster.config()?)?);
@@ -79,7 +45,7 @@ async fn a_failed_statement_retires_the_worker_and_is_never_shown() -> Result<Ra
         load(ns).await?;
         let _controller = controller(ns)?;
         tenant(ns, "acme", "SELECT 1; SELECT 'hunter2' FROM nowhere;").await?;
-        ns.create::<DuckWorker>(worker("w1", "acme")).await?;
+        ns.create::<DuckWorker>(dedicated("w1", "acme")).await?;
         let retired: DuckWorker = ns.await_object("w1", "Retired", is("Retired")).await?;
         ensure!(reason(&retired) == Some("ActivationFailed"), "{:?}", reason(&retired));
         let event = await_event(ns, "w1", "WorkerAbandoned").await?;
@@ -97,7 +63,7 @@ async fn a_duckdb_whose_process_hangs_is_lost_by_its_health_check() -> Result<Ra
         load(ns).await?;
         let _controller = controller(ns)?;
         tenant(ns, "acme", "").await?;
-        ns.create::<DuckWorker>(worker("w1", "acme")).await?;
+        ns.create::<DuckWorker>(dedicated("w1", "acme")).await?;
         let hot: DuckWorker = ns.await_object("w1", "Hot", is("Hot")).await?;
         let pod: Pod = ns.api().get("w1").await?;
         ensure!(pod.uid() == status(&hot)?.pod.as_ref().map(|pod| pod.uid.clone()));

@@ -47,6 +47,7 @@ pub fn files() -> Result<Vec<GeneratedFile>, GenerateError> {
         file("crds/duckworker.yaml", &crd::duckworker()?)?,
         file("crds/ducktenant.yaml", &crd::ducktenant()?)?,
         file("config/samples/tenant.yaml", &samples::tenant())?,
+        file("config/samples/tenant-activation.yaml", &samples::activation())?,
         file("crds/duckworkerpool.yaml", &crd::duckworkerpool()?)?,
         file("crds/duckworkerclaim.yaml", &crd::duckworkerclaim()?)?,
         file("config/samples/claim.yaml", &samples::claim())?,

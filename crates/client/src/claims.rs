@@ -163,12 +163,13 @@ impl ClaimStore {
         let found =
             self.store.connection().read(self.deadline(), &what, || api.get_opt(name)).await?;
         let found = found.ok_or_else(again)?;
-        let references = found.metadata.owner_references.iter().flatten();
-        if !references.into_iter().any(|owner| owner.uid == key.uid.as_str()) {
-            return Ok(Connected::Foreign);
-        }
-        if found.data == wanted.data {
-            return Ok(Connected::Yes);
+        match owner_of(&found, key) {
+            OwnerOf::ThisClaim if found.data == wanted.data => return Ok(Connected::Yes),
+            OwnerOf::ThisClaim => {}
+            // The garbage collector has not come for it yet.
+            OwnerOf::ANamesake if self.is_present(key).await? => {}
+            OwnerOf::ANamesake => return Err(again()),
+            OwnerOf::SomebodyElse => return Ok(Connected::Foreign),
         }
         let preconditions = Preconditions { uid: found.metadata.uid, resource_version: None };
         let params = DeleteParams::default().preconditions(preconditions);
@@ -183,6 +184,13 @@ impl ClaimStore {
         }
     }
 
+    /// Whether the claim is the present bearer of its name, by a consistent read. If it is, one whose
+    /// object was there before this read has ended.
+    async fn is_present(&self, key: &ClaimKey) -> Result<bool, Error> {
+        let found = self.observe(&key.namespace, &key.name).await?;
+        Ok(found.is_some_and(|found| found.claim.key.uid == key.uid))
+    }
+
     fn client(&self) -> kube::Client {
         self.store.connection().client.clone()
     }
@@ -190,6 +198,32 @@ impl ClaimStore {
     fn deadline(&self) -> Duration {
         self.store.deadline()
     }
+}
+
+/// Whose connection secret one is.
+enum OwnerOf {
+    ThisClaim,
+    /// A claim that bore, or bears, the same name.
+    ANamesake,
+    SomebodyElse,
+}
+
+fn owner_of(secret: &Secret, claim: &ClaimKey) -> OwnerOf {
+    let owners = secret.metadata.owner_references.as_deref().unwrap_or_default();
+    if owners.iter().any(|owner| owner.uid == claim.uid.as_str()) {
+        return OwnerOf::ThisClaim;
+    }
+    match owners {
+        // Whoever owns it besides a claim may need it still.
+        [only] if is_reference_to_claim(only, &claim.name) => OwnerOf::ANamesake,
+        _ => OwnerOf::SomebodyElse,
+    }
+}
+
+fn is_reference_to_claim(owner: &OwnerReference, name: &str) -> bool {
+    owner.api_version == DuckWorkerClaim::api_version(&())
+        && owner.kind == DuckWorkerClaim::kind(&())
+        && owner.name == name
 }
 
 /// A name as the value of a label: cut, if it is too long.

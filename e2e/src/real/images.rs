@@ -55,10 +55,18 @@ pub async fn controller() -> Result<Image> {
 /// # Errors
 /// When it cannot be built.
 pub async fn worker() -> Result<Image> {
+    worker_as(WORKER).await
+}
+
+/// The same under another name, such as that of the image in a sample.
+///
+/// # Errors
+/// When it cannot be built.
+pub async fn worker_as(name: &str) -> Result<Image> {
     let build = worker_build().await?;
     let folder = build.library.parent().context("libduckdb lies nowhere")?;
     let path = "/usr/local/bin/duckdb-worker";
-    Ok(Image::scratch(WORKER).program(&build.binary, path, &[folder])?.entrypoint([path]))
+    Ok(Image::scratch(name).program(&build.binary, path, &[folder])?.entrypoint([path]))
 }
 
 /// One of the small programs in `e2e/pods`.

@@ -6,6 +6,7 @@
 //! of real pods say that they did not run (see [`Ran`]).
 
 mod containerd;
+pub mod duckdb;
 mod image;
 pub mod images;
 mod kubelet;
@@ -58,6 +59,7 @@ pub struct RealNode {
     // Fields are dropped in this order: what ends the namespaces goes last.
     kubelet: Component,
     containerd: Containerd,
+    cut: Component,
     control_group: String,
     sandbox: Sandbox,
     runtime_after: OnceLock<Duration>,
@@ -79,9 +81,17 @@ impl RealNode {
         let packages = Packages::fetch()?;
         let containerd = Containerd::new(parts, &sandbox, &packages)?;
         let kubelet = kubelet::kubelet(parts, &sandbox, &containerd, identity)?;
+        // What the node itself sends and receives goes on.
+        let cut = sandbox.inside("cut", parts.duckcluster, parts.layout).args([
+            "run",
+            "--",
+            "sh",
+            "-c",
+            "echo 0 > /proc/sys/net/ipv4/ip_forward",
+        ]);
         let control_group = control_group::of_cluster(&parts.layout.path(""));
         let (runtime_after, node_after) = Default::default();
-        Ok(Self { kubelet, containerd, control_group, sandbox, runtime_after, node_after })
+        Ok(Self { kubelet, containerd, cut, control_group, sandbox, runtime_after, node_after })
     }
 
     /// Starts containerd and gives it the image that every pod needs. The API server need not be
@@ -162,6 +172,19 @@ impl RealNode {
         let group = group.with_context(|| format!("no control group of container {container}"))?;
         let text = std::fs::read_to_string(group.join("cgroup.procs"))?;
         text.lines().map(|line| Ok(line.parse()?)).collect()
+    }
+
+    /// Cuts the pods off from everybody outside of the node, as a broken network does. The kubelet
+    /// goes on speaking to them and to the API server. The next pod that starts ends it.
+    ///
+    /// # Errors
+    /// When the node's network cannot be changed.
+    pub async fn cut_pods_off(&self) -> Result<()> {
+        self.cut.start()?;
+        self.cut.exited().await;
+        let complaints = self.cut.log_tail(5);
+        anyhow::ensure!(complaints.is_empty(), "the pods are not cut off: {complaints}");
+        Ok(())
     }
 
     /// How long its start took; none while it starts.

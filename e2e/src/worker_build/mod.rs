@@ -22,6 +22,7 @@ pub use crate::cache::folder as cache_folder;
 pub use library::libduckdb;
 pub use process::WorkerProcess;
 
+use crate::cargo::command;
 use crate::controller::target_and_profile;
 use crate::progress::with_progress;
 
@@ -64,7 +65,7 @@ pub fn command_with_libduckdb(program: &OsStr) -> Result<Command> {
     let mut search = vec![folder.clone()];
     let others = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     search.extend(env::split_paths(&others).filter(|path| !path.as_os_str().is_empty()));
-    let mut command = Command::new(program);
+    let mut command = command(program);
     command.env("DUCKDB_LIB_DIR", &folder).env("LD_LIBRARY_PATH", env::join_paths(search)?);
     Ok(command)
 }

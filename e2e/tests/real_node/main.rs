@@ -3,5 +3,7 @@
 
 mod faults;
 mod leftovers;
+mod network;
 mod pods;
+mod storage;
 mod workers;

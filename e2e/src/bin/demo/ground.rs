@@ -1,46 +1,47 @@
-//! What the demo stands on: an embedded cluster or the user's own, and a running controller.
+//! What the demo stands on: a cluster with the product installed, and a running controller.
 
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
-use duckworker_e2e::install::project_root;
-use duckworker_e2e::{Cluster, ClusterOptions, ControllerProcess, controller_binary};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use duckworker_e2e::install::SYSTEM;
+use duckworker_e2e::{ControllerProcess, controller_binary};
+use kube::{Api, Client};
 use tokio::process::{Child, Command};
 
 use crate::show;
+use crate::site::{Prepared, Site, Workers, embedded, own};
+use crate::stay;
 
 /// The namespace of everything that the demo makes.
 pub const NAMESPACE: &str = "duckworker-demo";
 
-/// Where `config/default` puts the controller, and as whom.
-const SYSTEM: &str = "duckworker-system";
+/// What `config/default` calls the controller, and as whom that runs.
+const DEPLOYMENT: &str = "deployment/duckworker";
 const ACCOUNT: &str = "duckworker";
 
 /// A cluster with the product on it.
 pub struct Ground {
     site: Site,
     controller: Controller,
+    workers: Workers,
     /// A client with the user's rights.
     pub client: Client,
 }
 
-enum Site {
-    Embedded(Box<Cluster>),
-    Own { kubeconfig: tempfile::NamedTempFile },
-}
-
+/// How the controller runs.
 enum Controller {
-    Tied(ControllerProcess),
-    Own(Box<Child>),
+    /// In the pods of its own Deployment.
+    Deployed,
+    /// As a process beside an embedded cluster that runs no pods.
+    Beside(ControllerProcess),
+    /// As a process, for one namespace of the user's cluster.
+    ForOwn(Box<Child>),
 }
 
 impl Ground {
-    /// Starts or finds a cluster, installs `crds/`, starts the controller.
+    /// Starts or finds a cluster, installs the product, starts the controller.
     pub async fn prepare(context: Option<&str>) -> Result<Self> {
-        let (site, client) = match context {
+        let (site, client, workers): Prepared = match context {
             None => embedded().await?,
             Some(name) => own(name).await?,
         };
@@ -52,33 +53,55 @@ impl Ground {
             .await?;
         if let Site::Embedded(_) = &site {
             site.kubectl_shown(&["apply", "-k", "config/default"]).await?;
-            show::say("this cluster's nodes only simulate pods, those of the Deployment too;");
-            show::say("so the controller runs as a process beside it, as the same service account");
         }
         site.kubectl_shown(&["create", "namespace", NAMESPACE]).await?;
-        show::step("Starting the controller (built first, if it is not yet)");
-        let controller = site.start_controller().await?;
-        Ok(Self { site, controller, client })
+        Controller::announce(&site, workers);
+        let controller = Controller::start(&site, workers).await?;
+        Ok(Self { site, controller, workers, client })
     }
 
-    /// Runs kubectl and shows what it printed.
+    /// What stands behind its workers.
+    pub fn workers(&self) -> Workers {
+        self.workers
+    }
+
+    /// The objects of a kind in the demo's namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType: Default, Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    /// Runs kubectl in the demo's namespace and shows what it printed.
     pub async fn kubectl_shown(&self, args: &[&str]) -> Result<String> {
-        self.site.kubectl_shown(args).await
+        self.site.kubectl_shown(&in_demo(args)).await
+    }
+
+    /// Applies an object that is no file as it stands; the remark says what it is.
+    pub async fn apply(&self, manifest: &str, remark: &str) -> Result<()> {
+        let args = in_demo(&["apply", "-f", "-"]);
+        let (success, words) = self.site.run(&args, manifest).await?;
+        show::command(&format!("kubectl {}   # {remark}", args.join(" ")), &words);
+        if !success {
+            bail!("it cannot be applied: {words}");
+        }
+        Ok(())
     }
 
     /// Runs kubectl that must be refused, and returns its words.
     pub async fn kubectl_refused(&self, args: &[&str]) -> Result<String> {
-        let output = self.site.run(args).await?;
-        if output.0 {
-            bail!("`kubectl {}` was not refused:\n{}", args.join(" "), output.1);
+        let (success, words) = self.site.run(&in_demo(args), "").await?;
+        if success {
+            bail!("`kubectl {}` was not refused:\n{words}", args.join(" "));
         }
-        Ok(output.1)
+        Ok(words)
     }
 
     /// A `kubectl get --watch` whose lines the demo prints as they come.
     pub fn watch(&self, args: &[&str]) -> Result<Child> {
         self.site
-            .command(args)?
+            .command(&in_demo(args))?
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -86,26 +109,40 @@ impl Ground {
             .context("cannot run kubectl")
     }
 
-    /// The controller's last words.
-    pub fn explain_failure(&self) {
-        if let Controller::Tied(process) = &self.controller {
-            show::step("The controller's last log lines");
+    /// Replaces every process of the controller by a new one.
+    pub async fn roll(&mut self) -> Result<()> {
+        if let Controller::Deployed = self.controller {
+            let system = ["-n", SYSTEM, "rollout"];
+            self.site.kubectl_shown(&[&system[..], &["restart", DEPLOYMENT]].concat()).await?;
+            return self.site.await_deployed().await;
+        }
+        show::say("another process of the controller is started, the old one is told to stop");
+        let next = Controller::start(&self.site, self.workers).await?;
+        std::mem::replace(&mut self.controller, next).stop().await
+    }
+
+    /// What there is to be seen after a failure.
+    pub async fn explain_failure(&self) {
+        show::step("What was there when it failed");
+        let get = in_demo(&["get", "dw,dwp,dwc,pods", "-o", "wide"]);
+        let logs = ["logs", "-n", SYSTEM, "-l", "app.kubernetes.io/name=duckworker", "--tail=30"];
+        let asked: &[&[&str]] = match &self.controller {
+            Controller::Deployed => &[&get, &logs],
+            Controller::Beside(_) | Controller::ForOwn(_) => &[&get],
+        };
+        for args in asked {
+            let words = self.site.run(args, "").await;
+            let words = words.map_or_else(|error| format!("{error:#}"), |(_, words)| words);
+            show::command(&format!("kubectl {}", args.join(" ")), &words);
+        }
+        if let Controller::Beside(process) = &self.controller {
             println!("{}", process.component().log_tail(30));
         }
     }
 
     /// Leaves everything up until the user ends it.
     pub async fn stay(&self) -> Result<()> {
-        show::step("Left running for you, until Ctrl-C. In another terminal:");
-        let kubeconfig = self.site.kubeconfig()?;
-        println!("    export KUBECONFIG={}", kubeconfig.display());
-        if let Site::Embedded(cluster) = &self.site {
-            println!("    alias kubectl={}   # if you have none", cluster.kubectl_path().display());
-        }
-        println!("    kubectl apply -n {NAMESPACE} -f config/samples/worker-plain.yaml");
-        println!("    kubectl get duckworkers -n {NAMESPACE} --watch");
-        println!("    kubectl describe dw -n {NAMESPACE}");
-        println!("    kubectl explain duckworker.spec");
+        stay::tell(&self.site, self.workers)?;
         tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")
     }
 
@@ -118,101 +155,82 @@ impl Ground {
                 "the custom resource definitions stay; `kubectl delete -f crds/` removes them",
             );
         }
-        match self.controller {
-            Controller::Tied(process) => process.stop().await?,
-            Controller::Own(mut child) => {
+        self.controller.stop().await
+    }
+}
+
+/// The same in the demo's namespace.
+fn in_demo<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    [args, &["-n", NAMESPACE]].concat()
+}
+
+impl Site {
+    /// Waits until all replicas of the Deployment are new and ready.
+    async fn await_deployed(&self) -> Result<()> {
+        let args = ["-n", SYSTEM, "rollout", "status", DEPLOYMENT, "--timeout=120s"];
+        self.kubectl_shown(&args).await.map(drop)
+    }
+}
+
+impl Controller {
+    /// Says where it runs, and why there.
+    fn announce(site: &Site, workers: Workers) {
+        match site {
+            Site::Embedded(_) if workers == Workers::DuckDb => {
+                show::step("The controller starts: two replicas, both active");
+            }
+            Site::Embedded(_) => {
+                show::step("Starting the controller (built first, if it is not yet)");
+                show::say("this cluster's nodes only simulate pods, those of the Deployment too;");
+                show::say("so it runs as a process beside it, as the same service account");
+            }
+            Site::Own { .. } => {
+                show::step(
+                    "Starting the controller on this machine, for the demo's namespace only",
+                );
+            }
+        }
+    }
+
+    async fn start(site: &Site, workers: Workers) -> Result<Self> {
+        let flags = ["controller", "--admin-address", "127.0.0.1:0"];
+        match site {
+            Site::Embedded(_) if workers == Workers::DuckDb => {
+                site.await_deployed().await.map(|()| Self::Deployed)
+            }
+            Site::Embedded(cluster) => {
+                let account = cluster.service_account(SYSTEM, ACCOUNT, None).await?;
+                let flags = [&flags[..], &["--lease-namespace", SYSTEM]].concat();
+                let process =
+                    ControllerProcess::start(cluster, "controller", &account, &flags, &[]).await?;
+                show::say(&format!("its log: {}", process.component().log().display()));
+                Ok(Self::Beside(process))
+            }
+            Site::Own { .. } => {
+                let child = Command::new(controller_binary().await?)
+                    .args(flags)
+                    .args(["--namespace", NAMESPACE, "--lease-namespace", NAMESPACE])
+                    .env("KUBECONFIG", site.kubeconfig()?)
+                    .kill_on_drop(true)
+                    .spawn()
+                    .context("the controller does not start")?;
+                Ok(Self::ForOwn(Box::new(child)))
+            }
+        }
+    }
+
+    async fn stop(self) -> Result<()> {
+        match self {
+            Self::Deployed => Ok(()),
+            Self::Beside(process) => process.stop().await,
+            Self::ForOwn(mut child) => {
                 let pid = child.id().context("the controller ended by itself")?;
                 let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
                 if let Some(pid) = pid {
                     rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
                 }
                 child.wait().await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn embedded() -> Result<(Site, Client)> {
-    show::step("Starting an embedded Kubernetes: etcd, API server, controller manager, scheduler");
-    show::say("the first time, its one binary is built: 5 minutes or so; later it takes seconds");
-    let cluster = Cluster::start(ClusterOptions::default()).await?;
-    let client = cluster.client()?;
-    Ok((Site::Embedded(Box::new(cluster)), client))
-}
-
-async fn own(name: &str) -> Result<(Site, Client)> {
-    show::step(&format!("Using the context {name:?} of your kubeconfig"));
-    let mut kubeconfig = Kubeconfig::read().context("your kubeconfig cannot be read")?;
-    kubeconfig.current_context = Some(name.to_owned());
-    let file = tempfile::NamedTempFile::new().context("no temporary file")?;
-    std::fs::write(file.path(), serde_json::to_vec(&kubeconfig)?)?;
-    let options = KubeConfigOptions { context: Some(name.to_owned()), ..Default::default() };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    Ok((Site::Own { kubeconfig: file }, Client::try_from(config)?))
-}
-
-impl Site {
-    fn kubeconfig(&self) -> Result<PathBuf> {
-        match self {
-            Self::Embedded(cluster) => cluster.kubeconfig().map(Path::to_owned),
-            Self::Own { kubeconfig } => Ok(kubeconfig.path().to_owned()),
-        }
-    }
-
-    /// kubectl: our own build on the embedded cluster, the user's on theirs.
-    fn command(&self, args: &[&str]) -> Result<Command> {
-        let program = match self {
-            Self::Embedded(cluster) => cluster.kubectl_path(),
-            Self::Own { .. } => PathBuf::from("kubectl"),
-        };
-        let mut command = Command::new(program);
-        command.args(args).env("KUBECONFIG", self.kubeconfig()?).current_dir(project_root());
-        Ok(command)
-    }
-
-    async fn run(&self, args: &[&str]) -> Result<(bool, String)> {
-        let output = self.command(args)?.output().await.context("cannot run kubectl")?;
-        let words = [output.stdout, output.stderr].concat();
-        Ok((output.status.success(), String::from_utf8_lossy(&words).into_owned()))
-    }
-
-    async fn kubectl(&self, args: &[&str]) -> Result<String> {
-        let (success, words) = self.run(args).await?;
-        if !success {
-            bail!("`kubectl {}` failed: {words}", args.join(" "));
-        }
-        Ok(words)
-    }
-
-    async fn kubectl_shown(&self, args: &[&str]) -> Result<String> {
-        let output = self.kubectl(args).await?;
-        show::command(&format!("kubectl {}", args.join(" ")), &output);
-        Ok(output)
-    }
-
-    async fn start_controller(&self) -> Result<Controller> {
-        // On a cluster of the user's own, nothing outside the demo's namespace is touched.
-        let scope = ["--namespace", NAMESPACE, "--lease-namespace", NAMESPACE];
-        let flags = ["controller", "--admin-address", "127.0.0.1:0"];
-        match self {
-            Self::Embedded(cluster) => {
-                let account = cluster.service_account(SYSTEM, ACCOUNT, None).await?;
-                let flags = [&flags[..], &["--lease-namespace", SYSTEM]].concat();
-                let process =
-                    ControllerProcess::start(cluster, "controller", &account, &flags, &[]).await?;
-                show::say(&format!("its log: {}", process.component().log().display()));
-                Ok(Controller::Tied(process))
-            }
-            Self::Own { .. } => {
-                let child = Command::new(controller_binary().await?)
-                    .args(flags)
-                    .args(scope)
-                    .env("KUBECONFIG", self.kubeconfig()?)
-                    .kill_on_drop(true)
-                    .spawn()
-                    .context("the controller does not start")?;
-                Ok(Controller::Own(Box::new(child)))
+                Ok(())
             }
         }
     }
