@@ -51,7 +51,7 @@ impl Scene {
         Ok(full.filter_map(|tenant| tenant.metadata.name).collect())
     }
 
-    /// L10: in the end each ledger holds what its tenant holds, and nothing else.
+    /// L11: in the end each ledger holds what its tenant holds, and nothing else.
     pub(super) async fn unbalanced(&self) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         let workers = self.workers.list(&ListParams::default()).await?.items;
@@ -71,10 +71,10 @@ impl Scene {
             let entered = status.ledger.into_iter().map(|entry| entry.worker_uid);
             let entered: BTreeSet<String> = entered.collect();
             if held != entered {
-                wrong.push(format!("L10: {name} holds {held:?}, its ledger {entered:?}"));
+                wrong.push(format!("L11: {name} holds {held:?}, its ledger {entered:?}"));
             }
             if status.observed_generation != tenant.metadata.generation {
-                wrong.push(format!("L10: the cap of {name} is not said to hold"));
+                wrong.push(format!("L11: the cap of {name} is not said to hold"));
             }
         }
         Ok(wrong)
