@@ -96,6 +96,8 @@ impl Links {
         };
         let gone = matches!(event, Event::Delete(_));
         self.tell_tenant(worker, if gone { Presence::Gone } else { Presence::There });
+        // Before the worker counts as taken: the claim must not count as waiting then.
+        self.tell_waiting(worker);
         let before = self.members.claim_of(worker);
         let Some(pool) = self.members.follow(event) else { return };
         let namespace = worker.namespace().unwrap_or_default();
@@ -130,6 +132,19 @@ impl Links {
         let named = named.map(|worker| worker.name.clone());
         for worker in naming.into_iter().flatten().chain(named).collect::<BTreeSet<_>>() {
             let _ = self.seated_workers.send(ObjectRef::new(&worker).within(&namespace));
+        }
+    }
+
+    /// A worker that names a claim serves it, though the claim's own status comes later: no pool
+    /// shall start another for it meanwhile.
+    fn tell_waiting(&self, worker: &DuckWorker) {
+        let Some(status) = worker.status.as_ref() else { return };
+        let claim = status.claim.as_ref().and_then(|claim| Uid::new(&claim.uid).ok());
+        let (Some(claim), Ok(state)) = (claim, status.state.parse::<WorkerState>()) else { return };
+        if state.is_condemned() {
+            self.waiting.unserved(&claim);
+        } else {
+            self.waiting.served(&claim);
         }
     }
 

@@ -39,8 +39,9 @@ async fn a_claim_gets_a_warm_worker_and_all_that_a_client_needs() -> Result<()> 
         ensure!(text("endpoint") == shown.endpoint && text("server-name") == shown.server_name);
         let table = ns.kubectl(&["get", "dwc"]).await?.ok()?;
         ensure!(table.lines().all(|line| line.len() <= 100), "{table}");
-        // The pool refills what was taken.
-        await_count(ns, "p", "Idle", 2).await?;
+        // The pool refills what was taken, and makes none that it has to end again.
+        let all = await_count(ns, "p", "Idle", 2).await?;
+        ensure!(all.len() == 3, "{} workers", all.len());
         Ok(())
     })
     .await

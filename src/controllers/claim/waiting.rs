@@ -40,7 +40,7 @@ struct Entry {
     tenant: Tenant,
     place: Place,
     listing: u64,
-    /// When this process got a worker for it, while the watch has not shown that.
+    /// When a worker was known to name it, while its own status has not shown that.
     served: Option<Instant>,
 }
 
@@ -59,24 +59,27 @@ impl Waiting {
         }
     }
 
-    /// This process got a worker for a claim.
+    /// A claim has a worker, which names it. What the claim itself says comes later.
     pub fn served(&self, claim: &Uid) {
         let mut inner = self.lock();
         inner.serve(claim);
     }
 
-    /// Whether this process got a worker for a claim, which the watch is yet to show. If it does
+    /// The worker that named a claim is lost again. If the claim still waits, it does so in its old
+    /// place.
+    pub fn unserved(&self, claim: &Uid) {
+        self.lock().unserve(claim);
+    }
+
+    /// Whether a claim has a worker, which its own status is yet to show. If it does
     /// not in time, the claim waits again.
     pub fn is_served(&self, claim: &Uid) -> bool {
         let mut inner = self.lock();
-        let Some(entry) = inner.claims.get_mut(claim) else { return false };
-        let Some(since) = entry.served else { return false };
-        if since.elapsed() < BELIEVED {
+        let served = inner.claims.get(claim).and_then(|entry| entry.served);
+        if served.is_some_and(|since| since.elapsed() < BELIEVED) {
             return true;
         }
-        entry.served = None;
-        let (pool, tenant, place) = (entry.pool.clone(), entry.tenant.clone(), entry.place.clone());
-        inner.queues.entry(pool).or_default().enter(tenant, place);
+        inner.unserve(claim);
         false
     }
 
@@ -185,6 +188,15 @@ impl Inner {
         }
     }
 
+    fn unserve(&mut self, claim: &Uid) {
+        let Some(entry) = self.claims.get_mut(claim).filter(|entry| entry.served.is_some()) else {
+            return;
+        };
+        entry.served = None;
+        let (pool, tenant, place) = (entry.pool.clone(), entry.tenant.clone(), entry.place.clone());
+        self.queues.entry(pool).or_default().enter(tenant, place);
+    }
+
     /// What the new listing did not show waits no more.
     fn end_listing(&mut self) {
         let listing = self.listing;
@@ -198,5 +210,56 @@ impl Inner {
             }
         }
         self.queues.retain(|_, queue| !queue.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claim(name: &str, phase: &str) -> DuckWorkerClaim {
+        let object = json!({
+            "apiVersion": "duckworker.dev/v1alpha1", "kind": "DuckWorkerClaim",
+            "metadata": { "name": name, "namespace": "data", "uid": name },
+            "spec": { "poolName": "p", "tenant": "acme" },
+            "status": { "phase": phase },
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn waits(waiting: &Waiting) -> Vec<String> {
+        let tenant = Tenant::new("acme").unwrap();
+        waiting.heads_of("data", &tenant, 9).into_iter().flat_map(|(_, claims)| claims).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_a_worker_names_waits_no_more_until_that_is_lost() {
+        let waiting = Waiting::default();
+        for name in ["a", "b"] {
+            waiting.follow(&Event::Apply(claim(name, "Pending")));
+        }
+        let first = Uid::new("a").unwrap();
+        waiting.served(&first);
+        assert_eq!(waits(&waiting), ["b"]);
+        waiting.unserved(&first);
+        assert_eq!(waits(&waiting), ["a", "b"], "in its old place");
+        waiting.served(&first);
+        waiting.follow(&Event::Apply(claim("a", "Ready")));
+        waiting.unserved(&first);
+        assert_eq!(waits(&waiting), ["b"], "it has a worker");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_claim_never_says_is_not_believed_for_long() {
+        let waiting = Waiting::default();
+        waiting.follow(&Event::Apply(claim("a", "Pending")));
+        let uid = Uid::new("a").unwrap();
+        waiting.served(&uid);
+        assert!(waiting.is_served(&uid));
+        tokio::time::advance(BELIEVED).await;
+        assert!(!waiting.is_served(&uid));
+        assert_eq!(waits(&waiting), ["a"]);
     }
 }
