@@ -27,6 +27,10 @@ lint:
 generate:
     cargo run --package duckworker-api --bin crdgen
 
+# Try: so many claims at once on a pool of 10 are all served in the end
+crowd CLAIMS="5000":
+    DUCKWORKER_CROWD={{CLAIMS}} cargo test --package duckworker-e2e --test claims many_more -- --nocapture
+
 # Measure: 500 workers to Idle against the same writes, raw
 bench-spawn *ARGS:
     cargo run --release --package duckworker-e2e --bin bench-spawn -- {{ARGS}}
