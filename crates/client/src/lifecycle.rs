@@ -1,6 +1,7 @@
 //! Every transition of the table as a method. This file holds the one path that all of them take;
 //! the methods stand in the files beside it, by the right that they need.
 
+mod ask;
 mod by_instance;
 mod by_lease;
 mod by_snapshot;
@@ -11,23 +12,20 @@ mod unwritable;
 use std::sync::Arc;
 
 use backon::BackoffBuilder;
-use duckworker_core::planted::{Bug, planted};
-use duckworker_core::worker::Ownership;
 use duckworker_core::{
-    Epoch, Facts, LeaseFence, Miss, OwnerStanding, Right, Room, SnapshotFence, Transition,
-    TransitionName, Uid, Worker, WorkerKey, WriteId, decide,
+    Facts, LeaseFence, Miss, OwnerStanding, Right, Uid, Worker, WorkerKey, WriteId, decide,
 };
 use tokio::sync::{OwnedMutexGuard, watch};
 
+use self::ask::{Ask, Claimed, Won, asks_for_standing, log_win, what};
 use crate::attempt::{Attempt, Verdict};
 use crate::book::{Book, Slot};
 use crate::error::Error;
 use crate::instance::Instance;
-use crate::outcome::{Origin, Outcome, TransitionObserver, TransitionSeen};
-use crate::pools::Seat;
-use crate::store::{CALL_DEADLINE, Stored, Version, WorkerStore};
-use crate::tenants::places::{Place, Places};
-use crate::token::{DeletePermit, WorkerLease, WorkerSnapshot};
+use crate::outcome::{Outcome, TransitionObserver, TransitionSeen};
+use crate::store::{CALL_DEADLINE, Stored, WorkerStore};
+use crate::tenants::places::Places;
+use crate::token::{WorkerLease, WorkerSnapshot};
 
 /// How often a try is decided again because the worker moved under it without missing: a person
 /// edits labels, a kubelet's note lands. More means that somebody writes in a loop.
@@ -41,90 +39,6 @@ pub struct WorkerLifecycle {
     book: Arc<Book>,
     places: Arc<Places>,
     observer: Arc<dyn TransitionObserver>,
-}
-
-/// A right that outlives the try.
-enum Claimed<'a> {
-    Lease(&'a LeaseFence),
-    Snapshot(&'a SnapshotFence),
-    Instance,
-    Seated(&'a Seat),
-    Placed(&'a Place),
-}
-
-impl Claimed<'_> {
-    /// Whether there is room. A pool's worker is started only with its seat, and a worker is
-    /// claimed only with a place under its tenant's cap.
-    fn room(&self, worker: &Worker, transition: &Transition) -> Room {
-        use Transition as T;
-        let uid = &worker.key.uid;
-        let granted = match (transition, self) {
-            (T::AdoptNew, Claimed::Seated(seat)) => seat.worker() == uid,
-            (T::AdoptNew, _) => worker.pool.is_none() || planted(Bug::SeatIgnored),
-            (
-                T::ClaimIdle { tenant, .. } | T::ClaimHotIdle { tenant, .. },
-                Claimed::Placed(place),
-            ) => place.is_for(uid, tenant),
-            (T::ClaimIdle { .. } | T::ClaimHotIdle { .. }, _) => false,
-            _ => true,
-        };
-        if granted { Room::Free } else { Room::Full }
-    }
-
-    /// The one version of the worker on which the write may land, if it is bound to one.
-    const fn base(&self) -> Option<&Version> {
-        match self {
-            Claimed::Placed(place) => place.base(),
-            _ => None,
-        }
-    }
-}
-
-/// One try.
-struct Ask<'a> {
-    key: &'a WorkerKey,
-    right: Claimed<'a>,
-    transition: &'a Transition,
-    origin: Origin,
-}
-
-impl Ask<'_> {
-    /// The epoch that the right names.
-    const fn epoch(&self) -> Option<Epoch> {
-        match (&self.right, self.transition) {
-            (Claimed::Lease(fence), _) => Some(fence.epoch),
-            (Claimed::Snapshot(seen), _) => Some(seen.epoch),
-            (Claimed::Instance, Transition::TakeOver { expected, .. }) => Some(*expected),
-            (Claimed::Instance | Claimed::Seated(_) | Claimed::Placed(_), _) => None,
-        }
-    }
-}
-
-/// A transition that happened.
-struct Won {
-    /// The worker now: as we wrote it or, when the answer was lost, as others left it since.
-    now: Arc<Stored>,
-    /// The ownership as we wrote it. If somebody took the worker since, a lease of it is stale,
-    /// as it should be: it must never be made of somebody else's ownership.
-    ownership: Option<Ownership>,
-    /// The id of the write.
-    id: WriteId,
-}
-
-impl Won {
-    /// The lease that a won hand-over gives.
-    fn lease(self) -> Outcome<WorkerLease> {
-        let key = self.now.worker.key.clone();
-        self.ownership.map_or(Outcome::Missed(Miss::Owner), |Ownership { owner, epoch }| {
-            Outcome::Transitioned(WorkerLease::new(LeaseFence { key, owner, epoch }))
-        })
-    }
-
-    /// The permit that a won end gives.
-    fn permit(&self) -> Outcome<DeletePermit> {
-        DeletePermit::of(&self.now.worker)
-            .map_or(Outcome::Missed(Miss::State), Outcome::Transitioned)
-    }
 }
 
 impl WorkerLifecycle {
@@ -396,25 +310,4 @@ impl WorkerLifecycle {
         }
         Outcome::Missed(miss)
     }
-}
-
-fn log_win(ask: &Ask<'_>, now: &Stored) {
-    tracing::debug!(
-        worker = %ask.key, transition = %ask.transition.name(),
-        epoch = %now.worker.status.epoch(), "transitioned"
-    );
-}
-
-fn what(ask: &Ask<'_>) -> String {
-    format!("{} of DuckWorker {}", ask.transition.name(), ask.key)
-}
-
-/// The transitions whose guard asks whether the owner is dead or leaves.
-const fn asks_for_standing(name: TransitionName) -> bool {
-    matches!(
-        name,
-        TransitionName::Adopt
-            | TransitionName::RetireFromSnapshot
-            | TransitionName::RetireOrphanFromSnapshot
-    )
 }

@@ -9,12 +9,13 @@ use duckworker_client::{
 };
 use duckworker_core::conditions::{self, Condition, ConditionStatus, ConditionType};
 use duckworker_core::plan::health::Finding;
-use duckworker_core::plan::worker::{Health, SecretStanding, Step, note_once};
+use duckworker_core::plan::worker::{Health, SecretStanding, Step};
 use duckworker_core::planted::{Bug, planted};
-use duckworker_core::{Miss, Note, Reason, Tenant, Terminal, WorkerState};
+use duckworker_core::{Miss, Note, Reason, Terminal, WorkerState};
 
 use super::blocked::{self, Made};
 use super::context::Context;
+use super::dedicated;
 use super::endings::Ending;
 use super::marking;
 use super::sight::Sight;
@@ -49,7 +50,7 @@ pub async fn carry_out(context: &Context, sight: &mut Sight, step: Step) -> Done
         Step::AddFinalizer => add_finalizer(context, sight).await,
         Step::AdoptNew => adopt_new(context, sight).await,
         Step::Adopt => adopt(context, sight).await,
-        Step::ClaimDedicated(tenant) => claim_dedicated(context, sight, tenant).await,
+        Step::ClaimDedicated(tenant) => dedicated::claim(context, sight, tenant).await,
         Step::Finish => finish(context, sight).await,
         Step::StopPod(grace) => stop_pod(context, sight, grace).await,
         Step::ForcePod => force_pod(context, sight).await,
@@ -125,7 +126,7 @@ fn moved<T>(outcome: Outcome<T>) -> Done {
 }
 
 /// A lease that was won stays in the client's book; the next look finds it there.
-fn taken(outcome: Outcome<WorkerLease>) -> Done {
+pub(super) fn taken(outcome: Outcome<WorkerLease>) -> Done {
     moved(outcome)
 }
 
@@ -161,22 +162,6 @@ fn ended<T>(
         context.observer.event(&sight.snapshot, event, &message);
     }
     moved(outcome)
-}
-
-/// One whose tenant has all that it may have waits: a change of the tenant wakes it.
-async fn claim_dedicated(context: &Context, sight: &Sight, tenant: Tenant) -> Done {
-    let lifecycle = &context.lifecycle;
-    let message = format!("tenant {tenant} holds all the workers that its DuckTenant allows");
-    let outcome = lifecycle.claim_idle(&sight.snapshot, tenant, None, Origin::Claim).await?;
-    let Outcome::Missed(Miss::Capacity) = outcome else { return taken(outcome) };
-    let (kind, holds) = (ConditionType::TenantAtCap, ConditionStatus::True);
-    let condition = Condition::new(kind, holds, "TenantAtCap", message, context.clock.now());
-    if let (Some(note), Some(lease)) =
-        (note_once(sight.snapshot.worker(), condition), sight.lease.as_ref())
-    {
-        let _told = lifecycle.note(lease, note, Origin::Claim).await?;
-    }
-    Ok(Progress::Rest)
 }
 
 /// What is in the way of the pod is told to people too; the first note on a pod says as well

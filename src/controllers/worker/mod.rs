@@ -9,6 +9,7 @@
 //! | [`reconcile`](mod@reconcile) | the loop: plan, act, plan again |
 //! | [`act`] | each step, carried out |
 //! | [`blocked`] | what is told when a step cannot be carried out |
+//! | [`dedicated`] | the claim of a worker that was made for its tenant |
 //! | [`endings`] | the Event that the end of a worker deserves |
 //! | [`unwritten`] | the end of a worker whose status cannot be written |
 //! | [`marking`] | whether its pod says that it is busy or idle |
@@ -17,6 +18,7 @@
 pub mod act;
 pub mod blocked;
 pub mod context;
+pub mod dedicated;
 pub mod endings;
 pub mod made;
 pub mod marking;
