@@ -55,10 +55,17 @@ fn a_worker_that_went_another_way_is_passed_over() -> Result<()> {
         // Its cache shows both as idle; one of them dies.
         cluster.hold_watches(WORKERS);
         let lease = maker.lease(&choice).await?;
-        won(maker.lifecycle.mark_lost(&lease, Reason::Crashed, Origin::Health).await)?;
+        let _permit =
+            won(maker.lifecycle.mark_lost(&lease, Reason::Crashed, Origin::Health).await)?;
         let held = plane.try_claim(&acme(), None).await?.context("no worker")?;
         ensure!(held.key().name != choice, "it got the dead one");
         cluster.free_watches();
+        // Nothing is idle any more: nothing is written, and it does not wait.
+        let before = cluster.history().len();
+        ensure!(plane.try_claim(&Tenant::new("other")?, None).await?.is_none());
+        let written =
+            cluster.history()[before..].iter().filter(|v| &*v.collection == WORKERS).count();
+        ensure!(written == 0, "{written} writes");
         Ok(())
     })
 }
