@@ -64,6 +64,10 @@ crash-sweep *ARGS:
 storms SECONDS="60":
     DUCKWORKER_STORM_SECONDS={{SECONDS}} cargo test --package duckworker-e2e --test storms -- --nocapture
 
+# Manifests applied again and again while claims come and go: no conflict, no difference
+gitops MINUTES="10":
+    DUCKWORKER_GITOPS_MINUTES={{MINUTES}} cargo test --package duckworker-e2e --test gitops manifests -- --nocapture
+
 # Random requests on the simulator and on the real API server must be answered alike
 conformance N="20000":
     DUCKWORKER_CONFORMANCE_REQUESTS={{N}} cargo test --package duckworker-e2e --test conformance -- --nocapture

@@ -22,9 +22,11 @@ import (
 // parts maps the name of each part to its main function, which finds its arguments in os.Args
 // and never returns.
 var parts = map[string]func(){
+	"argocd-health":           health,
 	"compact":                 compact,
 	"enter":                   enter,
 	"etcd":                    etcd,
+	"kstatus":                 kstatus,
 	"kube-apiserver":          apiServer,
 	"kube-controller-manager": controllerManager,
 	"kube-scheduler":          scheduler,

@@ -75,7 +75,8 @@ pub(crate) async fn kubectl(
     })
 }
 
-fn run(command: Command, input: &str) -> Result<Output> {
+/// Runs a command to its end, feeding it `input`.
+pub(crate) fn run(command: Command, input: &str) -> Result<Output> {
     let mut child = spawn_tied(command)?;
     if let Some(mut stdin) = child.stdin.take() {
         // A command that does not read its input closes it, which is no failure.

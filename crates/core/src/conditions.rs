@@ -5,7 +5,8 @@ use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::reason::Reason;
 use crate::state::WorkerState;
-use crate::worker::{Worker, WorkerStatus};
+use crate::table::TransitionName;
+use crate::worker::{RecordedName, Worker, WorkerStatus};
 
 /// The types of condition that we set on a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
@@ -118,13 +119,7 @@ pub(crate) fn follow_state(status: &mut WorkerStatus, worker: &Worker, now: Time
             set(&mut status.conditions, ready);
         }
     }
-    if status.state == WorkerState::Lost {
-        let reason = status
-            .transitions
-            .first()
-            .and_then(|t| t.reason.clone())
-            .unwrap_or_else(|| Reason::Crashed.to_string());
-        let message = "the worker ran and is gone; it is not restarted: create another";
+    if let Some((reason, message)) = failure(status) {
         let stalled =
             Condition::new(ConditionType::Stalled, ConditionStatus::True, reason, message, now);
         set(&mut status.conditions, stalled);
@@ -137,6 +132,26 @@ pub(crate) fn follow_state(status: &mut WorkerStatus, worker: &Worker, now: Time
     }
     for condition in &mut status.conditions {
         condition.observed_generation = Some(worker.generation);
+    }
+}
+
+/// Why it ended otherwise than in good order, for good: a word and a sentence.
+fn failure(status: &WorkerStatus) -> Option<(String, &'static str)> {
+    let last = status.transitions.first();
+    let reason = last.and_then(|last| last.reason.clone());
+    match status.state {
+        WorkerState::Lost => Some((
+            reason.unwrap_or_else(|| Reason::Crashed.to_string()),
+            "the worker ran and is gone; it is not restarted: create another",
+        )),
+        // One that nobody wants any more ends in good order, also on its way.
+        WorkerState::Retired => {
+            let abandoned = RecordedName::Known(TransitionName::Abandon);
+            let reason = last.filter(|last| last.name == abandoned).and(reason);
+            let failed = reason.filter(|reason| *reason != Reason::Released.to_string());
+            failed.map(|reason| (reason, "the worker never came to be used: create another"))
+        }
+        _ => None,
     }
 }
 

@@ -170,3 +170,13 @@ fn a_refresh_leaves_the_idle_clock_alone() {
     assert_eq!(refreshed.state_since, parked.status.state_since);
     assert_eq!(refreshed.transitions, parked.status.transitions);
 }
+
+#[test]
+fn who_could_not_be_started_is_stalled_and_who_is_not_wanted_any_more_is_not() {
+    for (reason, stalled) in [(Reason::ImagePullFailed, true), (Reason::Released, false)] {
+        let worker = worker(WorkerState::Spawning);
+        let conditions = by_lease(&worker, &Transition::Abandon(reason)).unwrap().conditions;
+        let condition = conditions.iter().find(|condition| condition.kind == "Stalled");
+        assert_eq!(condition.is_some_and(|c| c.reason == reason.to_string()), stalled);
+    }
+}

@@ -84,6 +84,9 @@ pub fn ducktenant() -> Result<Value, CrdError> {
     );
     attach(spec, vec![cel::tenant::rule()])?;
     bounds::apply_to_conditions(at(root, "/properties/status/properties/conditions")?)?;
+    // Until a controller has looked at it, tools must not take it for settled: no spec has this
+    // generation.
+    at(root, "/properties/status")?["default"] = json!({ "observedGeneration": 0 });
     attach(root, vec![cel::tenant::name_rule()])?;
     Ok(crd)
 }

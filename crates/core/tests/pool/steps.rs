@@ -1,6 +1,7 @@
 //! What the plan does in one view.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use duckworker_core::conditions::ConditionStatus;
 use duckworker_core::plan::pool::demand::Misses;
@@ -196,6 +197,7 @@ fn failures_of_the_template_make_pauses_and_a_mended_one_makes_none() {
 #[test]
 fn pauses_double_with_each_round_up_to_a_limit() {
     let (mut pool, _) = filled(1, 9, &[]);
+    pool.terms.progress_deadline = Duration::from_secs(9000);
     let rounds = |count: i64| -> Vec<_> {
         let of = |round| {
             let one = member(&pool, round, S::Spawning);
@@ -249,6 +251,20 @@ fn a_rollout_that_stands_still_is_told_once_and_a_success_takes_it_back() {
     settle(&mut pool, &members, 9003);
     assert_eq!(condition(&pool, "Progressing").reason, "Complete");
     assert!(!pool.status.conditions.iter().any(|c| c.kind == "Stalled"));
+}
+
+#[test]
+fn a_pool_without_an_idle_worker_is_not_ready_where_all_may_be_unavailable() {
+    let (mut pool, mut members) = filled(1, 9, &[S::Spawning]);
+    pool.terms.max_unavailable = 1;
+    settle(&mut pool, &members, 0);
+    assert_eq!(condition(&pool, "Ready").reason, "Filling");
+    settle(&mut pool, &members, 600);
+    assert_eq!(condition(&pool, "Stalled").status, ConditionStatus::True);
+    members[0].state = S::Idle;
+    members[0].since = at(601);
+    settle(&mut pool, &members, 602);
+    assert_eq!(condition(&pool, "Ready").reason, "AsWanted");
 }
 
 #[test]

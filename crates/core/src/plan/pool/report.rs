@@ -108,6 +108,12 @@ fn floor(view: &View<'_>) -> usize {
     terms.replicas.saturating_sub(terms.max_unavailable)
 }
 
+/// Fewest idle ones with which it is as its spec wants it: where all of them may be unavailable, it
+/// is not settled before the first one stands.
+fn wanted(view: &View<'_>) -> usize {
+    floor(view).max(view.pool.terms.replicas.min(1))
+}
+
 /// No worker may be started though some are missing: the maximum is reached.
 fn is_full(view: &View<'_>, seen: &Seen<'_>) -> bool {
     fill::missing(view, seen) + pins::missing(view, seen) > 0 && seen.room(view) == 0
@@ -119,7 +125,7 @@ fn ready(view: &View<'_>, seen: &Seen<'_>) -> Said {
     if seen.outdated(view) > 0 {
         let message = "workers of an older template are being replaced".to_owned();
         Said::new(kind, C::False, "RollingOut", message)
-    } else if seen.ready(view) >= floor(view) {
+    } else if seen.ready(view) >= wanted(view) {
         Said::new(kind, C::True, "AsWanted", "idle workers stand ready".to_owned())
     } else if is_full(view, seen) {
         Said::new(kind, C::True, "PoolAtMax", at_max(view))
@@ -163,7 +169,7 @@ enum Standing {
 
 /// Whether there is work that a person would wait for.
 fn has_work(view: &View<'_>, seen: &Seen<'_>) -> bool {
-    seen.outdated(view) > 0 || (seen.ready(view) < floor(view) && !is_full(view, seen))
+    seen.outdated(view) > 0 || (seen.ready(view) < wanted(view) && !is_full(view, seen))
 }
 
 fn standing(view: &View<'_>, seen: &Seen<'_>) -> Standing {
