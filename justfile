@@ -39,6 +39,14 @@ bench-spawn *ARGS:
 bench-claim *ARGS:
     cargo run --release --package duckworker-e2e --bin bench-claim -- {{ARGS}}
 
+# Measure: tenants' claims as an open loop, to Ready, against the same writes, raw (minutes; see --help)
+bench-claims *ARGS:
+    cargo run --release --package duckworker-e2e --bin bench-claims -- {{ARGS}}
+
+# Measure: a controller of ten thousand workers at rest: memory, start, writes
+bench-scale *ARGS:
+    cargo run --release --package duckworker-e2e --bin bench-scale -- {{ARGS}}
+
 # Measure: a controller of three is killed; the time until its workers are adopted
 bench-failover *ARGS:
     cargo run --release --package duckworker-e2e --bin bench-failover -- {{ARGS}}
@@ -54,7 +62,7 @@ test-worker *ARGS:
         cargo test --release --package duckworker-worker --package duckworker-database {{ARGS}}
 
 # All benches
-bench: bench-spawn bench-claim bench-failover bench-query
+bench: bench-spawn bench-claim bench-claims bench-scale bench-failover bench-query
 
 # Crash at every call of every flow, lose, delay and double every write (takes minutes)
 crash-sweep *ARGS:

@@ -34,7 +34,14 @@ impl RawWriter {
     /// # Errors
     /// When the API server does not say who we are.
     pub async fn new(identity: &Identity) -> Result<Self> {
-        let owner = vouched_identity(&Connection::new(identity.config()?)?).await?;
+        Self::of(identity, vouched_identity(&Connection::new(identity.config()?)?).await?)
+    }
+
+    /// Signs in, and says it is this instance, which has a Lease already.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub fn of(identity: &Identity, owner: Owner) -> Result<Self> {
         let credentials = Credentials::generate("raw.bench.duckworker", now())?;
         Ok(Self { client: identity.client()?, owner, credentials })
     }
