@@ -228,9 +228,12 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
     let marks = watches::changes(parts.marks.clone());
     let connection = &parts.ground.connection;
     let stop = || parts.stop.clone();
-    let (pools, pool_changes) = PoolCache::follow(connection, scope.namespace(), |_| {});
     let (links, ends) = Links::new();
     let links = Arc::new(links);
+    let followed = Arc::clone(&links);
+    let (pools, pool_changes) = PoolCache::follow(connection, scope.namespace(), move |event| {
+        followed.pool_followed(event);
+    });
     let followed = Arc::clone(&links);
     let (claims, claim_changes) = ClaimCache::follow(connection, scope.namespace(), move |event| {
         followed.claim_followed(event);
@@ -253,14 +256,7 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
             tokio::join!(
                 claim::run(claims, claim_changes, ends.changed_claims, marks(), bind, stop()),
                 tenant::run(tenants, tenant_changes, held, marks(), keep, stop()),
-                pool::run(
-                    (pools, pool_changes),
-                    links,
-                    ends.changed_pools,
-                    budget_changes,
-                    fill,
-                    stop()
-                ),
+                pool::run((pools, pool_changes), ends.changed_pools, budget_changes, fill, stop()),
             );
         }
     };

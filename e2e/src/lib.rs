@@ -57,6 +57,7 @@ mod spawner;
 pub mod sql;
 mod state;
 pub mod sweep;
+pub mod tenant;
 mod tokens;
 mod wait;
 pub mod worker;

@@ -2,7 +2,7 @@
 //! of another.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use duckworker_api::pool::Disruption;
 use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
@@ -195,28 +195,44 @@ impl Links {
         }
     }
 
-    /// A pool changed: those of its workers that wait for their seats look again; all of them, if
-    /// their pods are to be marked from now on.
-    pub fn pool_touched(&self, pool: &DuckWorkerPool) {
+    /// The watch on pools told this. Of one that changed, the workers that wait for their seats look
+    /// again; all of them, if their pods are to be marked from now on. Nothing is remembered of one
+    /// that is gone.
+    pub fn pool_followed(&self, event: &Event<DuckWorkerPool>) {
+        let (Event::Apply(pool) | Event::InitApply(pool) | Event::Delete(pool)) = event else {
+            return;
+        };
         let uid = pool.uid().and_then(|uid| Uid::new(uid).ok());
         let (Some(uid), Some(namespace)) = (uid, pool.namespace()) else { return };
-        for claim in self.waiting.heads(&namespace, &pool.name_any(), 1) {
+        if let Event::Delete(_) = event {
+            self.misses.pool_gone(&namespace, &pool.name_any());
+            self.lock_disruptions().remove(&uid);
+        } else {
+            self.pool_touched(pool, &uid, &namespace);
+        }
+    }
+
+    fn pool_touched(&self, pool: &DuckWorkerPool, uid: &Uid, namespace: &str) {
+        for claim in self.waiting.heads(namespace, &pool.name_any(), 1) {
             // Why they wait may have changed.
             let _ = self.changed_claims.send(claim);
         }
-        let mut concerned = self.members.pending(&uid);
-        if self.changes_marks(&uid, pool.spec.disruption) {
-            concerned = self.members.of(&uid).into_iter().map(|member| member.name).collect();
+        let mut concerned = self.members.pending(uid);
+        if self.changes_marks(uid, pool.spec.disruption) {
+            concerned = self.members.of(uid).into_iter().map(|member| member.name).collect();
         }
         for worker in concerned {
-            let _ = self.seated_workers.send(ObjectRef::new(&worker).within(&namespace));
+            self.tell_worker((namespace.to_owned(), worker));
         }
     }
 
     /// Whether the pods of a pool bear other marks from now on.
     fn changes_marks(&self, pool: &Uid, now: Disruption) -> bool {
-        let mut all = self.disruptions.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(pool.clone(), now).is_some_and(|before| before != now)
+        self.lock_disruptions().insert(pool.clone(), now).is_some_and(|before| before != now)
+    }
+
+    fn lock_disruptions(&self) -> MutexGuard<'_, BTreeMap<Uid, Disruption>> {
+        self.disruptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

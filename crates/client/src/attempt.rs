@@ -6,13 +6,13 @@ use std::sync::Arc;
 use backon::BackoffBuilder;
 use duckworker_api::wire;
 use duckworker_core::planted::{Bug, planted};
-use duckworker_core::{WorkerKey, WorkerStatus, WriteId};
+use duckworker_core::{Version, WorkerKey, WorkerStatus, WriteId};
 use tokio::time::Instant;
 
 use crate::answer::{self, Answer, Doubt};
 use crate::dice::Dice;
 use crate::error::Error;
-use crate::store::{StatusBody, Stored, Version, WorkerStore};
+use crate::store::{StatusBody, Stored, WorkerStore};
 
 /// How long one caller waits for a doubtful write, in deadlines of a call: half a minute as a
 /// rule. The write stays remembered after that.

@@ -46,7 +46,7 @@ impl Slot {
 
     /// Keeps the newer of what is known and what was seen.
     pub fn learn(&mut self, seen: &Arc<Stored>) {
-        let newer = self.known.as_ref().is_none_or(|k| seen.version.is_newer_than(&k.version));
+        let newer = self.known.as_ref().is_none_or(|k| seen.version > k.version);
         if newer {
             self.known = Some(Arc::clone(seen));
             self.outdated = false;

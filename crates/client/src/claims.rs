@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use duckworker_api::claim::{parse, wire};
 use duckworker_api::{DuckWorkerClaim, Unreadable, labels, owned};
+use duckworker_core::Version;
 use duckworker_core::claim::{Claim, ClaimKey, ClaimStatus};
 use duckworker_core::plan::binding::status::secret_name;
 use k8s_openapi::ByteString;
@@ -18,7 +19,7 @@ use crate::answer::{self, Answer, Doubt};
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::status::{self, Snapshot, Written};
-use crate::store::{Version, WorkerStore};
+use crate::store::{WorkerStore, version_of};
 use crate::token::WorkerSnapshot;
 
 /// A claim as it was read. Comes only out of the API server's answers.
@@ -41,7 +42,7 @@ impl Snapshot for ClaimSnapshot {
 
     fn parse(object: Arc<DuckWorkerClaim>) -> Result<Self, Unreadable> {
         let version =
-            Version::of(&object.metadata).ok_or(Unreadable::Missing("metadata.resourceVersion"))?;
+            version_of(&object.metadata).ok_or(Unreadable::Missing("metadata.resourceVersion"))?;
         Ok(Self { claim: Arc::new(parse::claim(&object)?), version, object })
     }
 

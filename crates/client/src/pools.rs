@@ -14,7 +14,7 @@ use std::time::Duration;
 use duckworker_api::pool::{parse, wire};
 use duckworker_api::{DuckWorker, DuckWorkerPool, Unreadable};
 use duckworker_core::pool::{Ordinal, Pool, PoolStatus};
-use duckworker_core::{Image, Uid, WorkerKey, WorkerState};
+use duckworker_core::{Image, Uid, Version, WorkerKey, WorkerState};
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Resource};
@@ -23,7 +23,7 @@ use crate::answer::{self, Answer};
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::status::{self, Snapshot, Written};
-use crate::store::{Version, WorkerStore};
+use crate::store::{WorkerStore, version_of};
 use crate::token::WorkerSnapshot;
 
 /// A pool as it was read. Comes only out of the API server's answers.
@@ -44,7 +44,7 @@ impl PoolSnapshot {
     #[must_use]
     pub fn newer(self, other: Self) -> Self {
         let same = self.pool.key.uid == other.pool.key.uid;
-        if same && other.version.is_newer_than(&self.version) { other } else { self }
+        if same && other.version > self.version { other } else { self }
     }
 
     /// The proof that this pool names this worker; none if it does not, or not yet.
@@ -74,7 +74,7 @@ impl Snapshot for PoolSnapshot {
 
     fn parse(object: Arc<DuckWorkerPool>) -> Result<Self, Unreadable> {
         let version =
-            Version::of(&object.metadata).ok_or(Unreadable::Missing("metadata.resourceVersion"))?;
+            version_of(&object.metadata).ok_or(Unreadable::Missing("metadata.resourceVersion"))?;
         Ok(Self { pool: Arc::new(parse::pool(&object)?), version, object })
     }
 

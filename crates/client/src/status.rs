@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use duckworker_api::Unreadable;
+use duckworker_core::Version;
 use kube::api::PostParams;
 use kube::core::{NamespaceResourceScope, Request};
 use kube::{Api, Resource, ResourceExt};
@@ -17,7 +18,7 @@ use serde_json::json;
 use crate::answer::{self, Answer};
 use crate::error::Error;
 use crate::instance::Instance;
-use crate::store::{Version, WorkerStore};
+use crate::store::WorkerStore;
 
 /// An object as it was read. Comes only out of the API server's answers.
 pub(crate) trait Snapshot: Sized {

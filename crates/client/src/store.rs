@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use duckworker_api::{DuckWorker, DuckWorkerStatus, parse};
-use duckworker_core::{Worker, WorkerKey};
+use duckworker_core::{Version, Worker, WorkerKey};
 use kube::api::PostParams;
 use kube::core::{ObjectMeta, Request};
 use kube::{Api, Resource};
@@ -19,30 +19,9 @@ use crate::token::{DeletePermit, WorkerSnapshot};
 /// How long one call may take.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A `metadata.resourceVersion`. Two of the same resource compare as decimal numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version(String);
-
-impl Version {
-    /// Of this object, if it was stored.
-    pub fn of(meta: &ObjectMeta) -> Option<Self> {
-        meta.resource_version.clone().map(Self)
-    }
-
-    /// One that was written down.
-    pub(crate) fn written(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// It was written later.
-    pub fn is_newer_than(&self, other: &Self) -> bool {
-        (self.0.len(), &self.0) > (other.0.len(), &other.0)
-    }
+/// The version of an object, if it was stored.
+pub fn version_of(meta: &ObjectMeta) -> Option<Version> {
+    meta.resource_version.as_ref().map(Version::new)
 }
 
 /// A worker as it was read: parsed, and the wire form of its status for what we do not know.
@@ -64,7 +43,7 @@ impl Stored {
     /// # Errors
     /// [`duckworker_api::Unreadable`] when it is a newer version's.
     pub fn parse(object: &DuckWorker) -> Result<Self, duckworker_api::Unreadable> {
-        let version = Version::of(&object.metadata)
+        let version = version_of(&object.metadata)
             .ok_or(duckworker_api::Unreadable::Missing("metadata.resourceVersion"))?;
         Ok(Self {
             worker: parse::worker(object)?,

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use duckworker_core::worker::PodRef;
-use duckworker_core::{Epoch, LeaseFence, Owner, SnapshotFence, Worker, WorkerKey, WorkerState};
+use duckworker_core::{
+    Epoch, LeaseFence, Owner, SnapshotFence, Version, Worker, WorkerKey, WorkerState,
+};
 
-use crate::store::{Stored, Version};
+use crate::store::Stored;
 
 /// "This worker is mine, at this epoch." Comes only out of a won claim, adoption, take-over or
 /// refresh. A later hand-over makes it stale: its transitions then miss.
@@ -72,13 +74,8 @@ impl WorkerSnapshot {
     }
 
     /// Its `resourceVersion` as seen.
-    pub fn version(&self) -> &str {
-        self.stored.version.as_str()
-    }
-
-    /// It was seen later than this version of it.
-    pub fn is_newer_than(&self, version: &str) -> bool {
-        self.stored.version.is_newer_than(&Version::written(version))
+    pub fn version(&self) -> &Version {
+        &self.stored.version
     }
 
     /// Its state as seen.

@@ -9,6 +9,7 @@
 //! | [`pool`] | a pool of warm workers, its seats, and what is seen of its workers |
 //! | [`tenant`] | what a tenant may have, and the ledger that keeps its cap |
 //! | [`table`] | **the** table: one row per transition |
+//! | [`version`] | `resourceVersion`s, and which is later |
 //! | [`transition`] | what can be asked for, with its arguments |
 //! | [`right`] | who asks: lease, snapshot or live instance; and the facts a decision may use |
 //! | [`decide`](mod@decide) | `decide(worker, right, transition, facts)`: the new status, or a [`Miss`] |
@@ -37,6 +38,7 @@ pub mod state;
 pub mod table;
 pub mod tenant;
 pub mod transition;
+pub mod version;
 pub mod worker;
 
 pub use decide::decide;
@@ -48,4 +50,5 @@ pub use right::{Facts, LeaseFence, OwnerStanding, Right, Room, SnapshotFence};
 pub use state::{Terminal, WorkerState};
 pub use table::{Rule, TABLE, TransitionName};
 pub use transition::{Note, Transition};
+pub use version::Version;
 pub use worker::{Worker, WorkerKey, WorkerStatus};

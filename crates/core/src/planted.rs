@@ -99,6 +99,8 @@ pub enum Bug {
     CapIgnored,
     /// That a tenant has no cap is believed for ever.
     UncappedForEver,
+    /// A claimer whose cache lags puts an older version into an entry.
+    EntryGoesBack,
     /// An entry is dropped while its claim may yet land.
     OpenEntryDropped,
     /// A token is told in an Event.

@@ -10,6 +10,7 @@ use crate::conditions::Condition;
 use crate::names::{Image, Owner, Tenant, Uid};
 use crate::planted::{Bug, planted};
 use crate::pool::HotIdleTerms;
+use crate::version::Version;
 
 /// Which tenant: its name alone is not enough, since names come back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,16 +101,21 @@ pub struct Entry {
     /// The worker's name.
     pub worker: String,
     /// The version of the worker that the claim is based on: its write lands on this one or never.
-    pub base: String,
+    pub base: Version,
     /// Who claims it.
     pub by: Owner,
     /// Since when the entry stands here.
     pub at: Timestamp,
 }
 
-/// The cap leaves no room for another worker.
+/// Why a worker is not entered. It may not be claimed then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
+pub enum NotEntered {
+    /// The cap leaves no room for another one.
+    Full,
+    /// It stands here with a newer version: who wants it has not seen that yet.
+    Stale,
+}
 
 impl Ledger {
     /// Of these entries.
@@ -133,14 +139,20 @@ impl Ledger {
     }
 
     /// Enters a worker before it is claimed. One that stands here already counts once, whoever
-    /// claims it.
+    /// claims it. Its version never goes back: else the claim that was entered with the newer one
+    /// could still land after the entry was taken for void.
     ///
     /// # Errors
-    /// [`Full`]: it may not be claimed.
-    pub fn enter(&mut self, worker: Uid, entry: Entry, cap: usize) -> Result<(), Full> {
-        let known = self.0.contains_key(&worker);
-        if !known && self.used() >= cap && !planted(Bug::CapIgnored) {
-            return Err(Full);
+    /// [`NotEntered`]: it may not be claimed.
+    pub fn enter(&mut self, worker: Uid, entry: Entry, cap: usize) -> Result<(), NotEntered> {
+        match self.0.get(&worker) {
+            Some(known) if known.base > entry.base && !planted(Bug::EntryGoesBack) => {
+                return Err(NotEntered::Stale);
+            }
+            None if self.used() >= cap && !planted(Bug::CapIgnored) => {
+                return Err(NotEntered::Full);
+            }
+            _ => {}
         }
         self.0.insert(worker, entry);
         Ok(())

@@ -15,10 +15,10 @@ use duckworker_core::WorkerState as S;
 use duckworker_core::claim::{Bound, Claim, ClaimKey, ClaimStatus, OnLoss, Phase, Source};
 use duckworker_core::plan::binding::queue::{Free, Queue, Want, Wants};
 use duckworker_core::plan::binding::status::Why;
-use duckworker_core::plan::binding::{Loss, SecretStanding, Step, View, next};
-use duckworker_core::pool::Member;
-use duckworker_core::tenant::Allowance;
-use duckworker_core::{Image, Pool};
+use duckworker_core::plan::binding::{Loss, SecretStanding, Step, View, next, room};
+use duckworker_core::pool::{Member, PoolRef, Undeclared};
+use duckworker_core::tenant::{Allowance, DeclaredTenant, TenantKey, TenantStatus, TenantTerms};
+use duckworker_core::{Image, Pool, Worker};
 use ground::{member, pool, uid};
 use proptest::prelude::*;
 
@@ -190,6 +190,50 @@ fn what_stands_in_the_way_of_a_claim_goes_only_when_nothing_else_is_to_be_had() 
     assert_eq!(next(&view), Step::MakeRoom(own.clone()));
     view.next_worker = Some(&other);
     assert_eq!(next(&view), Step::Take(other.clone()));
+}
+
+#[test]
+fn the_longest_parked_worker_that_cannot_serve_stands_in_the_way() {
+    let pool = pool(1, 9);
+    let claim = claim(1, "a");
+    let want = Want { image: pool.terms.image.clone(), allowance: Allowance::More(0) };
+    let parked = |name: &str, image: &Image, in_pool: &str, since: i64| {
+        let mut worker = common::worker(S::HotIdle);
+        worker.key.uid = uid(name);
+        worker.spec.image = image.clone();
+        worker.pool = Some(PoolRef { name: in_pool.into(), uid: uid(in_pool) });
+        worker.status.idle_since = Some(at(since));
+        worker
+    };
+    let other = Image::new("duckdb:other").unwrap();
+    let fits = parked("fits", &want.image, "p", 0);
+    let elsewhere = parked("elsewhere", &want.image, "q", 5);
+    let mut old = parked("old", &other, "p", 3);
+    let names = |held: &[&Worker]| room::obstacle(&claim, &want, held).map(|w| w.key.uid.clone());
+    assert_eq!(names(&[&fits]), None, "it serves the claim");
+    assert_eq!(names(&[&fits, &elsewhere]), Some(uid("elsewhere")));
+    assert_eq!(names(&[&fits, &elsewhere, &old]), Some(uid("old")));
+    old.status.state = S::Draining;
+    assert_eq!(names(&[&fits, &elsewhere, &old]), None, "one at a time");
+}
+
+#[test]
+fn a_tenant_is_given_what_it_is_declared_for_or_what_the_pool_says() {
+    let mut pool = pool(1, 9);
+    let anything = Want { image: pool.terms.image.clone(), allowance: Allowance::More(usize::MAX) };
+    assert_eq!(Want::of(None, &pool), anything);
+    pool.terms.undeclared = Undeclared::Refuse;
+    assert_eq!(Want::of(None, &pool).allowance, Allowance::Nothing);
+    let pin = Image::new("duckdb:pinned").unwrap();
+    let terms =
+        TenantTerms { max_workers: Some(2), image: Some(pin.clone()), ..TenantTerms::default() };
+    let key = TenantKey { namespace: "data".into(), name: tenant("a"), uid: uid("t") };
+    let status = TenantStatus::default();
+    let mut declared = DeclaredTenant { key, generation: 1, deletion: None, terms, status };
+    let wanted = Want { image: pin, allowance: Allowance::More(2) };
+    assert_eq!(Want::of(Some(&declared), &pool), wanted);
+    declared.deletion = Some(at(0));
+    assert_eq!(Want::of(Some(&declared), &pool).allowance, Allowance::Nothing);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use anyhow::{Result, ensure};
 use duckworker_api::{DuckTenant, samples};
+use duckworker_e2e::tenant::tenant;
 use kube::Api;
 use kube::api::PostParams;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cluster;
 
@@ -46,15 +47,6 @@ async fn a_spoiled_tenant_is_refused_with_a_sentence() -> Result<()> {
             Ok(())
         })
         .await
-}
-
-fn tenant(name: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": "duckworker.dev/v1alpha1",
-        "kind": "DuckTenant",
-        "metadata": { "name": name },
-        "spec": spec,
-    })
 }
 
 #[tokio::test]

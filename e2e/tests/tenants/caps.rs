@@ -8,13 +8,14 @@ use duckworker_e2e::await_list;
 use duckworker_e2e::claim::{bind, claim, condition, is, phase, source, waits_for, worker_of};
 use duckworker_e2e::pool::{await_count, pool, workers};
 use duckworker_e2e::scenario::{self, bring, controller, scenario, status};
+use duckworker_e2e::tenant::tenant;
 use duckworker_e2e::worker::{dedicated, state};
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
 use kube::runtime::watcher;
 use serde_json::json;
 
-use crate::{cap, capped, observed, says, tenant, uses};
+use crate::{cap, capped, observed, says, uses};
 
 #[tokio::test]
 async fn a_tenant_at_its_cap_waits_and_others_do_not() -> Result<()> {

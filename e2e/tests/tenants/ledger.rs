@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
+use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool, labels};
 use duckworker_e2e::claim::{claim, is, waits_for};
 use duckworker_e2e::plane::Plane;
 use duckworker_e2e::pool::{await_count, pool};
 use duckworker_e2e::scenario::{controller, scenario};
 use duckworker_faults::Fault;
 use duckworker_faults::Verb;
-use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
@@ -28,7 +27,7 @@ async fn an_entry_that_its_author_left_open_is_closed_and_its_place_given_on() -
         // As an instance leaves it that dies between the entry and the claim.
         let entry = json!({
             "workerUid": idle.key().uid.as_str(), "worker": "w", "by": DEAD,
-            "baseVersion": idle.version(), "at": "2026-01-01T00:00:00Z",
+            "baseVersion": idle.version().as_str(), "at": "2026-01-01T00:00:00Z",
         });
         let status = Patch::Merge(json!({ "status": { "ledger": [entry], "used": 1 } }));
         #[allow(clippy::disallowed_methods, reason = "it plays an instance that died")]
@@ -40,7 +39,8 @@ async fn an_entry_that_its_author_left_open_is_closed_and_its_place_given_on() -
         ns.await_object::<DuckWorkerClaim>("c", "Ready", is("Ready")).await?;
         // The late claim, were it to come now, would land on nothing.
         let moved: DuckWorker = ns.api().get("w").await?;
-        ensure!(moved.resource_version().as_deref() != Some(idle.version()));
+        let marks = moved.metadata.annotations.clone().unwrap_or_default();
+        ensure!(marks.contains_key(labels::MOVED_ON), "{:?} {:?}", moved.metadata, moved.status);
         ns.await_object::<DuckTenant>("acme", "holding one", uses(1)).await?;
         Ok(())
     })
@@ -84,7 +84,10 @@ async fn a_claim_goes_on_when_somebody_edits_its_worker_meanwhile() -> Result<()
         ensure!(matches!(lease, duckworker_client::Outcome::Transitioned(_)), "{lease:?}");
         let tenant: DuckTenant = ns.await_object("acme", "holding one", uses(1)).await?;
         let ledger = tenant.status.map(|status| status.ledger).unwrap_or_default();
-        ensure!(ledger.len() == 1 && ledger[0].base_version != idle.version(), "{ledger:?}");
+        ensure!(
+            ledger.len() == 1 && ledger[0].base_version != idle.version().as_str(),
+            "{ledger:?}"
+        );
         Ok(())
     })
     .await

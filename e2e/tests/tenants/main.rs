@@ -9,18 +9,9 @@ mod wishes;
 use anyhow::Result;
 use duckworker_api::DuckTenant;
 use duckworker_e2e::TestNamespace;
+use duckworker_e2e::tenant::tenant;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-
-/// A tenant with this spec.
-fn tenant(name: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": "duckworker.dev/v1alpha1",
-        "kind": "DuckTenant",
-        "metadata": { "name": name },
-        "spec": spec,
-    })
-}
 
 /// A tenant that may hold so many workers.
 fn capped(name: &str, cap: i64) -> Value {

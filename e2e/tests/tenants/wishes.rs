@@ -5,11 +5,10 @@ use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
 use duckworker_e2e::claim::{bind, claim, is, source, waits_for, worker_of};
 use duckworker_e2e::pool::{await_count, image_of, pool};
 use duckworker_e2e::scenario::{controller, scenario, status};
+use duckworker_e2e::tenant::tenant;
 use duckworker_e2e::worker::{reason, state};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
-
-use crate::tenant;
 
 #[tokio::test]
 async fn a_pinned_tenant_gets_its_version_and_keeps_it() -> Result<()> {

@@ -13,7 +13,7 @@ use duckworker_core::{Reason, Uid, WorkerState};
 use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
-use super::sight::{Sight, obstacle};
+use super::sight::{Sight, obstacle, wants_of};
 
 /// How a step went on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ async fn take(context: &Context, sight: &mut Sight, worker: Uid) -> Done {
         Outcome::Transitioned(_) => {
             // The worker's own controller activates it; its watch event wakes us.
             context.waiting.served(&claim.key.uid);
-            context.members.claimed(&worker, seen.version());
+            context.members.claimed(&worker, seen.version().as_str());
             Ok(Progress::Rest)
         }
         Outcome::Missed(_) => {
@@ -94,7 +94,8 @@ async fn take(context: &Context, sight: &mut Sight, worker: Uid) -> Done {
 /// when its pod is gone: the tenant's ledger tells.
 async fn make_room(context: &Context, sight: &Sight, worker: &Uid) -> Done {
     let claim = sight.claim.claim();
-    let wants = sight.wants(context);
+    let pool = context.caches.pools.named(&claim.key.namespace, &claim.pool);
+    let wants = wants_of(context, pool.as_ref());
     let seen = obstacle(context, claim, wants.get(&claim.tenant));
     let Some(seen) = seen.filter(|seen| seen.key().uid == *worker) else {
         return Ok(Progress::Wait(RECHECK));
@@ -102,7 +103,7 @@ async fn make_room(context: &Context, sight: &Sight, worker: &Uid) -> Done {
     let (lifecycle, reason) = (&context.lifecycle, Reason::Displaced);
     let outcome = lifecycle.retire_idle_variant_from_snapshot(&seen, reason, Origin::Claim).await?;
     if let Outcome::Transitioned(()) = outcome {
-        context.members.ended(worker, seen.version());
+        context.members.ended(worker, seen.version().as_str());
         tracing::info!(worker = %seen.key(), claim = %claim.key, "ended: its tenant, at its cap, needs its place");
     }
     Ok(Progress::Wait(RECHECK))

@@ -7,10 +7,9 @@ use duckworker_client::{ClaimSnapshot, PoolSnapshot, WorkerSnapshot};
 use duckworker_core::claim::{Claim, ClaimStatus};
 use duckworker_core::plan::binding::queue::{Free, Want, Wants};
 use duckworker_core::plan::binding::status::{Why, waiting_for};
-use duckworker_core::plan::binding::{Loss, SecretStanding, Step, View, next};
+use duckworker_core::plan::binding::{Loss, SecretStanding, Step, View, next, room};
 use duckworker_core::pool::Member;
-use duckworker_core::tenant::Allowance;
-use duckworker_core::{Uid, WorkerState};
+use duckworker_core::{Uid, Worker};
 
 use super::context::Context;
 use super::why::why;
@@ -47,7 +46,7 @@ impl Sight {
             // Its worker is on its way into the cache.
             return Step::Wait(ON_ITS_WAY);
         }
-        let wants = self.wants(context);
+        let wants = wants_of(context, pool.as_ref());
         let next_worker = self.next_worker(context, pool.as_ref(), &members, &wants);
         let obstacle = obstacle(context, claim, wants.get(&claim.tenant));
         let why = why(context, claim, pool.as_ref(), wants.get(&claim.tenant));
@@ -61,15 +60,6 @@ impl Sight {
             in_the_way: obstacle.as_ref().map(|worker| &worker.key().uid),
             why: &why,
             now: context.clock.now(),
-        })
-    }
-
-    /// What the tenants may be given whose claims wait for workers of the same pool.
-    pub fn wants(&self, context: &Context) -> Wants {
-        let claim = self.claim.claim();
-        let pool = context.caches.pools.named(&claim.key.namespace, &claim.pool);
-        pool.map_or_else(Wants::new, |pool| {
-            wants(&context.caches.tenants, &context.waiting, pool.pool())
         })
     }
 
@@ -95,6 +85,12 @@ impl Sight {
     }
 }
 
+/// What the tenants may be given whose claims wait for workers of a pool.
+pub fn wants_of(context: &Context, pool: Option<&PoolSnapshot>) -> Wants {
+    let wants = |pool: &PoolSnapshot| wants(&context.caches.tenants, &context.waiting, pool.pool());
+    pool.map_or_else(Wants::new, wants)
+}
+
 fn members_of(context: &Context, pool: &PoolSnapshot) -> Vec<Member> {
     context.members.of(&pool.pool().key.uid)
 }
@@ -110,26 +106,18 @@ fn naming<'a>(members: &'a [Member], claim: &Claim) -> Option<&'a Member> {
     all.min_by_key(|member| (recorded != Some(&member.uid), member.created, member.uid.clone()))
 }
 
-/// A parked worker of a tenant at its cap that cannot serve the claim: of another version, or of
-/// another pool. One at a time: while an earlier one goes, its place is about to come free.
+/// A parked worker of the claim's tenant that stands in its way, by the caches.
 pub fn obstacle(context: &Context, claim: &Claim, want: Option<&Want>) -> Option<WorkerSnapshot> {
-    let want = want.filter(|want| want.allowance == Allowance::More(0) && claim.waits())?;
+    let want = want.filter(|want| room::is_full(claim, want))?;
     let (namespace, tenant) = (&claim.key.namespace, claim.tenant.as_str());
     let declared = context.caches.tenants.named(namespace, tenant)?;
     let ledger = &declared.tenant().status.ledger;
-    let own = context.holdings.of(namespace, tenant).into_iter();
-    let own: Vec<WorkerSnapshot> = own
+    let assigned = context.holdings.of(namespace, tenant).into_iter();
+    let held: Vec<WorkerSnapshot> = assigned
         .filter_map(|name| context.caches.workers.named(namespace, &name))
         .filter(|worker| ledger.get(&worker.key().uid).is_some())
         .collect();
-    if own.iter().any(|worker| worker.state().is_condemned()) {
-        return None;
-    }
-    let useless = |worker: &&WorkerSnapshot| {
-        let worker = worker.worker();
-        let elsewhere = worker.pool.as_ref().is_none_or(|pool| pool.name != claim.pool);
-        worker.status.state == WorkerState::HotIdle
-            && (elsewhere || worker.spec.image != want.image)
-    };
-    own.iter().filter(useless).min_by_key(|worker| worker.worker().status.idle_since).cloned()
+    let seen: Vec<&Worker> = held.iter().map(WorkerSnapshot::worker).collect();
+    let uid = &room::obstacle(claim, want, &seen)?.key.uid;
+    held.iter().find(|worker| worker.key().uid == *uid).cloned()
 }

@@ -180,7 +180,7 @@ async fn retire_one(
     };
     match outcome {
         Outcome::Transitioned(()) => {
-            context.members.ended(&uid, seen.version());
+            context.members.ended(&uid, seen.version().as_str());
             Ok(Ended::Yes)
         }
         Outcome::Missed(_) => Ok(Ended::No),

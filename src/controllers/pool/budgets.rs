@@ -8,7 +8,7 @@ use duckworker_api::pool::budget;
 use duckworker_api::{DuckWorkerPool, labels};
 use duckworker_client::Connection;
 use duckworker_client::cache::{self, Filled, guarded_watch};
-use duckworker_client::store::Version;
+use duckworker_client::store::version_of;
 use duckworker_core::Uid;
 use duckworker_core::plan::pool::budget::{BudgetStanding, covers};
 use duckworker_core::pool::{Pool, PoolKey};
@@ -100,8 +100,8 @@ impl Budgets {
 }
 
 fn is_newer(one: &PodDisruptionBudget, other: &PodDisruptionBudget) -> bool {
-    let (one, other) = (Version::of(&one.metadata), Version::of(&other.metadata));
-    one.zip(other).is_some_and(|(one, other)| one.is_newer_than(&other))
+    let (one, other) = (version_of(&one.metadata), version_of(&other.metadata));
+    one.zip(other).is_some_and(|(one, other)| one > other)
 }
 
 /// The pool that a budget says it belongs to.

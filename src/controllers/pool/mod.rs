@@ -31,24 +31,18 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use self::context::Context;
-use super::links::{Links, told};
+use super::links::told;
 use super::requeue;
 use super::watches::{self, Touched};
 
 /// Runs the controller of one scope until it is told to stop; what is under way is finished.
 pub async fn run(
     (pools, changes): (PoolCache, impl Stream<Item = Touched<DuckWorkerPool>> + Send + 'static),
-    links: Arc<Links>,
     changed_pools: UnboundedReceiver<ObjectRef<DuckWorkerPool>>,
     budget_changes: impl Stream<Item = Touched<PodDisruptionBudget>> + Send + 'static,
     context: Arc<Context>,
     stop: CancellationToken,
 ) {
-    let changes = changes.inspect(move |pool| {
-        if let Ok(pool) = pool {
-            links.pool_touched(pool);
-        }
-    });
     let gained = context.leadership.gained();
     let filled = context.budgets.filled();
     // Until then nobody knows which pools have none.

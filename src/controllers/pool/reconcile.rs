@@ -73,7 +73,6 @@ pub async fn reconcile(
         Progress::Again => Action::requeue(Duration::ZERO),
         Progress::Gone => {
             context.memory.forget(&uid);
-            context.misses.pool_gone(&namespace, &name);
             Action::await_change()
         }
     })

@@ -7,9 +7,9 @@ use std::time::Duration;
 use duckworker_api::DuckTenant;
 use duckworker_client::status::Written;
 use duckworker_client::{Error, TenantSnapshot, WorkerSnapshot};
-use duckworker_core::plan::tenant::{Moved, Remains, Step, View, WorkerSeen, next};
+use duckworker_core::plan::tenant::{Remains, Step, View, WorkerSeen, next};
 use duckworker_core::plan::worker::Turn;
-use duckworker_core::tenant::{DeclaredTenant, Entry};
+use duckworker_core::tenant::DeclaredTenant;
 use duckworker_core::{Owner, Uid, WorkerKey};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
@@ -138,25 +138,17 @@ fn workers(context: &Context, tenant: &DeclaredTenant) -> BTreeMap<Uid, WorkerSe
     let entered = ledger.entries().map(|(_, entry)| entry.worker.clone());
     let names: BTreeSet<String> = held.chain(entered).collect();
     let cached = names.iter().filter_map(|name| context.caches.workers.named(namespace, name));
-    cached
-        .map(|seen| {
-            let uid = seen.key().uid.clone();
-            let seen = worker_seen(&seen, ledger.get(&uid));
-            (uid, seen)
-        })
-        .collect()
+    cached.map(|seen| (seen.key().uid.clone(), worker_seen(&seen))).collect()
 }
 
-fn worker_seen(seen: &WorkerSnapshot, entry: Option<&Entry>) -> WorkerSeen {
+fn worker_seen(seen: &WorkerSnapshot) -> WorkerSeen {
     let status = &seen.worker().status;
-    let moved = entry.is_some_and(|entry| seen.is_newer_than(&entry.base));
     WorkerSeen {
         name: seen.key().name.clone(),
-        version: seen.version().to_owned(),
+        version: seen.version().clone(),
         state: status.state,
         tenant: status.tenant.clone(),
         owner: status.owner().cloned(),
-        moved: if moved { Moved::Past } else { Moved::NotYet },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use duckworker_api::DuckWorker;
+use duckworker_api::{DuckWorker, DuckWorkerPool};
 use duckworker_client::cache::{self, Filled};
 use duckworker_client::{
     Activator, Children, ClaimCache, ClaimStore, PoolCache, Seat, ServerClock, TenantCache,
@@ -67,23 +67,24 @@ impl Caches {
     /// Whether a worker may serve its tenant a second time. Without a pool nobody says that it may
     /// not.
     pub fn reuse_of(&self, worker: &WorkerSnapshot) -> Reuse {
-        let pool = worker.worker().pool.as_ref();
-        let pool = pool.and_then(|pool| self.pools.named(&worker.key().namespace, &pool.name));
-        pool.map_or(Reuse::SameTenant, |pool| pool.pool().terms.reuse)
+        self.pool_of(worker).map_or(Reuse::SameTenant, |pool| pool.spec.reuse.into())
     }
 
     /// Whether a worker's pod may be evicted while it is idle. Without a pool nobody asked for marks.
     pub fn disruption_of(&self, worker: &WorkerSnapshot) -> Disruption {
-        let pool = worker.worker().pool.as_ref();
-        let pool = pool.and_then(|pool| self.pools.named(&worker.key().namespace, &pool.name));
-        pool.map_or(Disruption::Protect, |pool| pool.pool().terms.disruption)
+        self.pool_of(worker).map_or(Disruption::Protect, |pool| pool.spec.disruption.into())
     }
 
     /// Whether a worker's pool serves tenants that nobody declared.
     pub fn undeclared_of(&self, worker: &WorkerSnapshot) -> Undeclared {
-        let pool = worker.worker().pool.as_ref();
-        let pool = pool.and_then(|pool| self.pools.named(&worker.key().namespace, &pool.name));
-        pool.map_or(Undeclared::Allow, |pool| pool.pool().terms.undeclared)
+        self.pool_of(worker).map_or(Undeclared::Allow, |pool| pool.spec.undeclared_tenants.into())
+    }
+
+    /// A worker's pool as it stands in the cache. For a word of its spec it need not be parsed, which
+    /// for its template takes longest.
+    fn pool_of(&self, worker: &WorkerSnapshot) -> Option<Arc<DuckWorkerPool>> {
+        let name = &worker.worker().pool.as_ref()?.name;
+        self.pools.store().get(&ObjectRef::new(name).within(&worker.key().namespace))
     }
 
     /// Waits until all have been filled once. False: a watch ended before.

@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use duckworker_api::marks;
-use duckworker_client::store::Version;
-use duckworker_core::Uid;
+use duckworker_client::store::version_of;
 use duckworker_core::plan::observed::Mark;
+use duckworker_core::{Uid, Version};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -83,8 +83,8 @@ impl JustMade {
     fn put_mark_on(&self, worker: &Uid, pod: &mut Pod) {
         let mut marks = lock(&self.marks);
         let Some(marked) = marks.get(worker) else { return };
-        let shown = Version::of(&pod.metadata);
-        let outrun = marked.version.as_ref().zip(shown).is_some_and(|(m, s)| !m.is_newer_than(&s));
+        let shown = version_of(&pod.metadata);
+        let outrun = marked.version.as_ref().zip(shown).is_some_and(|(m, s)| *m <= s);
         if outrun || marked.told.elapsed() >= BELIEVED || marked.pod != pod.metadata.uid {
             marks.remove(worker);
         } else {
@@ -143,7 +143,7 @@ mod tests {
         let (made, worker) = (JustMade::default(), Uid::new("u-1").unwrap());
         let shown = |version: &str| marks::read(&made.as_told(&worker, pod(version)).metadata);
         let told = pod("100");
-        made.marked(&worker, &told, Version::of(&told.metadata), Mark::Busy);
+        made.marked(&worker, &told, version_of(&told.metadata), Mark::Busy);
         assert_eq!(shown("99"), Some(Mark::Busy), "the watch lags");
         assert_eq!(shown("100"), None, "what it shows is what there is");
         made.marked(&worker, &told, None, Mark::Busy);

@@ -1,7 +1,7 @@
 //! The marks on pods whose pool lets idle ones be evicted.
 
 use duckworker_api::marks;
-use duckworker_client::store::Version;
+use duckworker_client::store::version_of;
 use duckworker_client::{Error, ErrorClass};
 use duckworker_core::plan::observed::Mark;
 use duckworker_core::pool::Disruption;
@@ -25,7 +25,7 @@ pub async fn mark(context: &Context, sight: &mut Sight, mark: Mark) -> Result<Pr
     let Some(mut pod) = sight.pod.clone() else { return Ok(Progress::Rest) };
     match context.children.mark_pod(&key, &pod, mark).await {
         Ok(Some(marked)) => {
-            let version = Version::of(&marked.metadata);
+            let version = version_of(&marked.metadata);
             context.caches.made.marked(&key.uid, &marked, version, mark);
             sight.set_pod(Some(marked));
         }

@@ -69,23 +69,41 @@ fn terms(spec: &DuckWorkerPoolSpec) -> Result<PoolTerms, Unreadable> {
             min_per_tenant: count(spec.hot_idle.min_per_tenant),
             max_per_tenant: spec.hot_idle.max_per_tenant.map(count),
         },
-        reuse: match spec.reuse {
-            super::Reuse::SameTenant => Reuse::SameTenant,
-            super::Reuse::Never => Reuse::Never,
-        },
-        undeclared: match spec.undeclared_tenants {
-            UndeclaredTenants::Allow => Undeclared::Allow,
-            UndeclaredTenants::Refuse => Undeclared::Refuse,
-        },
+        reuse: spec.reuse.into(),
+        undeclared: spec.undeclared_tenants.into(),
         demand: DemandTerms {
             window: seconds(spec.demand.window_seconds),
             max_extra: count(spec.demand.max_extra),
         },
-        disruption: match spec.disruption {
-            super::Disruption::Protect => Disruption::Protect,
-            super::Disruption::AllowIdle => Disruption::AllowIdle,
-        },
+        disruption: spec.disruption.into(),
     })
+}
+
+impl From<super::Reuse> for Reuse {
+    fn from(wire: super::Reuse) -> Self {
+        match wire {
+            super::Reuse::SameTenant => Self::SameTenant,
+            super::Reuse::Never => Self::Never,
+        }
+    }
+}
+
+impl From<UndeclaredTenants> for Undeclared {
+    fn from(wire: UndeclaredTenants) -> Self {
+        match wire {
+            UndeclaredTenants::Allow => Self::Allow,
+            UndeclaredTenants::Refuse => Self::Refuse,
+        }
+    }
+}
+
+impl From<super::Disruption> for Disruption {
+    fn from(wire: super::Disruption) -> Self {
+        match wire {
+            super::Disruption::Protect => Self::Protect,
+            super::Disruption::AllowIdle => Self::AllowIdle,
+        }
+    }
 }
 
 /// The schema refuses negative ones; an old object's counts as zero.

@@ -3,7 +3,7 @@
 use duckworker_core::tenant::{
     DeclaredTenant, Entry, HotIdleOverrides, Ledger, TenantKey, TenantStatus, TenantTerms,
 };
-use duckworker_core::{Image, Owner, Tenant, Uid};
+use duckworker_core::{Image, Owner, Tenant, Uid, Version};
 
 use super::{DuckTenant, DuckTenantSpec, DuckTenantStatus, HeldWorker};
 use crate::parse::{self, Unreadable};
@@ -50,7 +50,7 @@ fn status(wire: &DuckTenantStatus) -> Result<TenantStatus, Unreadable> {
 fn entry(wire: &HeldWorker) -> Result<(Uid, Entry), Unreadable> {
     let entry = Entry {
         worker: wire.worker.clone(),
-        base: wire.base_version.clone(),
+        base: Version::new(&wire.base_version),
         by: Owner::new(&wire.by)?,
         at: wire.at,
     };

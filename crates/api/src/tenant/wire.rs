@@ -23,7 +23,7 @@ fn held(uid: &Uid, entry: &Entry, stored: Option<&DuckTenantStatus>) -> HeldWork
     HeldWorker {
         worker_uid: uid.to_string(),
         worker: entry.worker.clone(),
-        base_version: entry.base.clone(),
+        base_version: entry.base.as_str().to_owned(),
         by: entry.by.to_string(),
         at: entry.at,
         foreign: known.map(|old| old.foreign.clone()).unwrap_or_default(),

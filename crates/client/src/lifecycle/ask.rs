@@ -5,13 +5,13 @@ use std::sync::Arc;
 use duckworker_core::planted::{Bug, planted};
 use duckworker_core::worker::Ownership;
 use duckworker_core::{
-    Epoch, LeaseFence, Miss, Room, SnapshotFence, Transition, TransitionName, Worker, WorkerKey,
-    WriteId,
+    Epoch, LeaseFence, Miss, Room, SnapshotFence, Transition, TransitionName, Version, Worker,
+    WorkerKey, WriteId,
 };
 
 use crate::outcome::{Origin, Outcome};
 use crate::pools::Seat;
-use crate::store::{Stored, Version};
+use crate::store::Stored;
 use crate::tenants::places::Place;
 use crate::token::{DeletePermit, WorkerLease};
 

@@ -32,7 +32,11 @@ impl WorkerLifecycle {
         let mut seen = self.newest(seen).await?;
         for _ in 0..DECISIONS {
             let placed = self.places.idle(&store, &seen, &tenant).await?;
-            let bound = placed.as_ref().is_ok_and(|place| place.base().is_some());
+            // Entered with this version, or with a newer one that we have not seen.
+            let bound = match &placed {
+                Ok(place) => place.base().is_some(),
+                Err(miss) => *miss == Miss::Moved,
+            };
             let taken = self.take_placed(&seen, placed, &transition, origin).await?;
             let Outcome::Missed(miss) = taken else { return Ok(taken) };
             if !bound {

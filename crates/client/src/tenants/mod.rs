@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use duckworker_api::tenant::{parse, wire};
 use duckworker_api::{DuckTenant, DuckWorker, Unreadable, labels};
-use duckworker_core::WorkerKey;
 use duckworker_core::tenant::{DeclaredTenant, TenantStatus};
+use duckworker_core::{Version, WorkerKey};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -24,7 +24,7 @@ use crate::answer::{self, Answer};
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::status::{self, Snapshot, Written};
-use crate::store::{Version, WorkerStore};
+use crate::store::{WorkerStore, version_of};
 
 /// A tenant as it was read. Comes only out of the API server's answers.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ impl TenantSnapshot {
     #[must_use]
     pub fn newer(self, other: Self) -> Self {
         let same = self.tenant.key.uid == other.tenant.key.uid;
-        if same && other.version.is_newer_than(&self.version) { other } else { self }
+        if same && other.version > self.version { other } else { self }
     }
 }
 
@@ -53,7 +53,7 @@ impl Snapshot for TenantSnapshot {
 
     fn parse(object: Arc<DuckTenant>) -> Result<Self, Unreadable> {
         let version =
-            Version::of(&object.metadata).ok_or(Unreadable::Missing("metadata.resourceVersion"))?;
+            version_of(&object.metadata).ok_or(Unreadable::Missing("metadata.resourceVersion"))?;
         Ok(Self { tenant: Arc::new(parse::tenant(&object)?), version, object })
     }
 

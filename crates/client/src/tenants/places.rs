@@ -12,15 +12,14 @@ use std::time::Duration;
 use backon::BackoffBuilder;
 use duckworker_core::plan::tenant::{BELIEVED, status};
 use duckworker_core::planted::{Bug, planted};
-use duckworker_core::tenant::{Entry, Full, TenantStatus};
-use duckworker_core::{Image, Miss, Tenant, Uid, WorkerKey};
+use duckworker_core::tenant::{Entry, NotEntered, TenantStatus};
+use duckworker_core::{Image, Miss, Tenant, Uid, Version, WorkerKey};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{TenantSnapshot, TenantStore};
 use crate::error::Error;
 use crate::status::Written;
-use crate::store::Version;
 use crate::token::WorkerSnapshot;
 
 /// So many tenants are remembered before those are forgotten that nobody asked for lately.
@@ -136,8 +135,11 @@ impl Places {
         if over == Some(true) {
             return Ok(Err(Miss::Capacity));
         }
-        let pin = declared.and_then(|tenant| tenant.terms.image.as_ref());
-        if pin.is_some_and(|pin| *pin != worker.worker().spec.image) {
+        if known
+            .tenant
+            .as_ref()
+            .is_some_and(|tenant| !fits(tenant, Some(&worker.worker().spec.image)))
+        {
             return Ok(Err(Miss::Assignment));
         }
         Ok(Ok(Place { tenant: tenant.clone(), worker: worker.key().uid.clone(), base: None }))
@@ -341,14 +343,17 @@ impl Account {
             if !fits(seen, wish.image.as_ref()) {
                 return Err(Miss::Assignment);
             }
-            let (worker, base) = (wish.key.name.clone(), wish.version.as_str().to_owned());
+            let (worker, base) = (wish.key.name.clone(), wish.version.clone());
             let known = ledger.get(&wish.key.uid);
             if known.is_some_and(|known| known.base == base && known.by == *by) {
                 return Ok(Entered::Yes);
             }
             let entry = Entry { worker, base, by: by.clone(), at: now };
             let entered = ledger.enter(wish.key.uid.clone(), entry, cap);
-            entered.map(|()| Entered::Yes).map_err(|Full| Miss::Capacity)
+            entered.map(|()| Entered::Yes).map_err(|why| match why {
+                NotEntered::Full => Miss::Capacity,
+                NotEntered::Stale => Miss::Moved,
+            })
         };
         let answers = wishes.iter().map(enter).map(Some).collect();
         let status = status(tenant, ledger, tenant.status.observed_generation, now);

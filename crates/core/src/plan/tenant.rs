@@ -18,6 +18,7 @@ use crate::names::{Owner, Tenant, Uid};
 use crate::planted::{Bug, planted};
 use crate::state::WorkerState;
 use crate::tenant::{DeclaredTenant, Entry, Ledger, TenantStatus};
+use crate::version::Version;
 
 /// For how long a claimer may believe that a tenant has no cap, after a consistent read.
 pub const BELIEVED: Duration = Duration::from_secs(2);
@@ -37,24 +38,13 @@ pub struct WorkerSeen {
     /// Its name.
     pub name: String,
     /// Its version.
-    pub version: String,
+    pub version: Version,
     /// Its state.
     pub state: WorkerState,
     /// Its tenant.
     pub tenant: Option<Tenant>,
     /// Its owner.
     pub owner: Option<Owner>,
-    /// Whether it was seen later than the version that an entry is based on.
-    pub moved: Moved,
-}
-
-/// Whether a worker has moved past the version that its entry is based on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moved {
-    /// It has: a claim based on that version can no longer land.
-    Past,
-    /// Not as far as is seen.
-    NotYet,
 }
 
 /// What consistent reads said of a worker that is over, or not to be seen.
@@ -111,16 +101,14 @@ enum Standing {
     Void,
 }
 
-fn standing(view: &View<'_>, worker: &Uid) -> Standing {
+fn standing(view: &View<'_>, worker: &Uid, entry: &Entry) -> Standing {
     let Some(seen) = view.workers.get(worker) else { return Standing::Over };
-    let own = seen.tenant.as_ref() == Some(&view.tenant.key.name);
-    match (own, seen.moved) {
-        (true, _) if seen.state.is_terminal() => Standing::Over,
-        (true, _) => Standing::Held,
-        (false, Moved::Past) => Standing::Void,
-        (false, Moved::NotYet) if planted(Bug::OpenEntryDropped) => Standing::Void,
-        (false, Moved::NotYet) => Standing::Open,
+    if seen.tenant.as_ref() == Some(&view.tenant.key.name) {
+        return if seen.state.is_terminal() { Standing::Over } else { Standing::Held };
     }
+    // Assignments are for ever, so whatever version later than that one was seen will do.
+    let past = seen.version > entry.base || planted(Bug::OpenEntryDropped);
+    if past { Standing::Void } else { Standing::Open }
 }
 
 /// The next step for this tenant.
@@ -176,7 +164,7 @@ impl Sorted {
     }
 
     fn sort(&mut self, view: &View<'_>, uid: &Uid, entry: &Entry) {
-        match (standing(view, uid), view.remains.get(uid)) {
+        match (standing(view, uid, entry), view.remains.get(uid)) {
             (Standing::Held, _) => {}
             (Standing::Void, _) | (Standing::Over, Some(Remains::Nothing)) => {
                 self.ledger.drop_entry(uid);

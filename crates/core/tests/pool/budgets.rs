@@ -1,33 +1,15 @@
 //! A pool's disruption budget, made and mended by its leader.
 
-use std::collections::BTreeSet;
-
 use duckworker_core::plan::pool::budget::{BudgetStanding as B, Covers};
-use duckworker_core::plan::pool::demand::Misses;
 use duckworker_core::plan::pool::{Step, View, next};
 use duckworker_core::pool::{Disruption, Pool};
 use duckworker_core::{WorkerState as S, conditions::ConditionStatus};
 
 use crate::common::at;
-use crate::ground::{NO_PINS, NO_TENANTS, condition, filled};
+use crate::ground::{condition, filled, view};
 
 fn step_with(pool: &Pool, members: &[duckworker_core::pool::Member], budget: B<'_>) -> Step {
-    let (gone, awaited) = (BTreeSet::new(), BTreeSet::new());
-    let (gone, awaited) = (&gone, &awaited);
-    let misses = &Misses::default();
-    next(&View {
-        pool,
-        members,
-        gone,
-        demand: 0,
-        awaited,
-        pinned: &NO_PINS,
-        tenants: &NO_TENANTS,
-        misses,
-        budget,
-        refusal: None,
-        now: at(9),
-    })
+    next(&View { budget, ..view(pool, members, 9) })
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Claims that found no worker raise the number of warm ones, for a while.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use duckworker_core::Reason;
@@ -10,24 +9,10 @@ use duckworker_core::plan::pool::{Step, View, next};
 use duckworker_core::pool::{DemandTerms, Member, Pool};
 
 use crate::common::at;
-use crate::ground::{GUARDED, NO_PINS, NO_TENANTS, filled};
+use crate::ground::{filled, view};
 
 fn step(pool: &Pool, members: &[Member], misses: &Misses, second: i64) -> Step {
-    let (gone, awaited) = (&BTreeSet::new(), &BTreeSet::new());
-    let (budget, now) = (GUARDED, at(second));
-    next(&View {
-        pool,
-        members,
-        gone,
-        demand: 0,
-        misses,
-        awaited,
-        pinned: &NO_PINS,
-        tenants: &NO_TENANTS,
-        budget,
-        refusal: None,
-        now,
-    })
+    next(&View { misses, ..view(pool, members, second) })
 }
 
 fn settle(pool: &mut Pool, members: &[Member], misses: &Misses, second: i64) -> Step {

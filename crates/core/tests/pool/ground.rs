@@ -1,6 +1,7 @@
 //! Pools and their workers, for tests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use duckworker_core::conditions::Condition;
@@ -83,10 +84,27 @@ pub fn member(pool: &Pool, number: i64, state: S) -> Member {
     }
 }
 
-/// Nobody is pinned to a version.
-pub static NO_PINS: BTreeMap<Image, usize> = BTreeMap::new();
-/// No tenant is declared.
-pub static NO_TENANTS: BTreeMap<Tenant, TenantTerms> = BTreeMap::new();
+/// A look at a pool of which nothing else is known. A test changes what it is about.
+pub fn view<'a>(pool: &'a Pool, members: &'a [Member], second: i64) -> View<'a> {
+    static NOBODY: BTreeSet<Uid> = BTreeSet::new();
+    static NO_TENANT: BTreeSet<Tenant> = BTreeSet::new();
+    static NO_PINS: BTreeMap<Image, usize> = BTreeMap::new();
+    static UNDECLARED: BTreeMap<Tenant, TenantTerms> = BTreeMap::new();
+    static NO_MISSES: LazyLock<Misses> = LazyLock::new(Misses::default);
+    View {
+        pool,
+        members,
+        gone: &NOBODY,
+        demand: 0,
+        misses: &NO_MISSES,
+        pinned: &NO_PINS,
+        awaited: &NO_TENANT,
+        tenants: &UNDECLARED,
+        budget: GUARDED,
+        refusal: None,
+        now: at(second),
+    }
+}
 
 /// A pool whose seats hold workers in these states.
 pub fn filled(replicas: usize, max_workers: usize, states: &[S]) -> (Pool, Vec<Member>) {
@@ -115,22 +133,7 @@ pub fn step(pool: &Pool, members: &[Member], second: i64) -> Step {
 }
 
 pub fn step_with(pool: &Pool, members: &[Member], second: i64, demand: usize) -> Step {
-    let (gone, awaited) = (BTreeSet::new(), BTreeSet::new());
-    let (gone, awaited) = (&gone, &awaited);
-    let (budget, misses) = (GUARDED, &Misses::default());
-    next(&View {
-        pool,
-        members,
-        gone,
-        demand,
-        awaited,
-        pinned: &NO_PINS,
-        tenants: &NO_TENANTS,
-        misses,
-        budget,
-        refusal: None,
-        now: at(second),
-    })
+    next(&View { demand, ..view(pool, members, second) })
 }
 
 /// The pool after everything that it writes while nothing else happens, and the step that follows.

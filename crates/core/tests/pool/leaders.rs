@@ -3,14 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use duckworker_core::plan::pool::demand::Misses;
 use duckworker_core::plan::pool::{Step, View, next};
 use duckworker_core::pool::{Member, Ordinal, Pool};
 use duckworker_core::{Uid, WorkerState as S};
 use proptest::prelude::*;
 
-use crate::common::at;
-use crate::ground::{GUARDED, NO_PINS, NO_TENANTS, pool, uid};
+use crate::ground::{pool, uid, view};
 
 /// The API server: the pool with its version, and the workers.
 #[derive(Clone)]
@@ -136,22 +134,7 @@ fn act(world: &mut World, leader: &mut Leader) {
 fn plan(world: &World, leader: &mut Leader) {
     let Some((pool, version)) = &leader.pool else { return };
     let (members, gone) = (&leader.members, &leader.gone);
-    let now = at(world.second);
-    let awaited = &BTreeSet::new();
-    let (budget, misses) = (GUARDED, &Misses::default());
-    let step = next(&View {
-        pool,
-        members,
-        gone,
-        demand: 0,
-        misses,
-        awaited,
-        pinned: &NO_PINS,
-        tenants: &NO_TENANTS,
-        budget,
-        refusal: None,
-        now,
-    });
+    let step = next(&View { gone, ..view(pool, members, world.second) });
     leader.planned = Some((step, *version));
 }
 

@@ -1,15 +1,14 @@
 //! Workers of other versions than the pool's, for tenants that are pinned to one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use duckworker_core::plan::pool::demand::Misses;
 use duckworker_core::plan::pool::{Step, View, next};
 use duckworker_core::pool::{Member, Pool};
 use duckworker_core::tenant::TenantTerms;
 use duckworker_core::{Image, Reason, Tenant, WorkerState as S};
 
-use crate::common::{at, tenant};
-use crate::ground::{GUARDED, NO_TENANTS, failed, filled, template};
+use crate::common::tenant;
+use crate::ground::{failed, filled, template, view};
 
 fn pin() -> Image {
     Image::new("duckdb:pinned").unwrap()
@@ -21,27 +20,14 @@ fn step(
     waiting: usize,
     tenants: &BTreeMap<Tenant, TenantTerms>,
 ) -> Step {
-    let (gone, awaited) = (BTreeSet::new(), BTreeSet::new());
     let pinned: BTreeMap<Image, usize> =
         (waiting > 0).then(|| (pin(), waiting)).into_iter().collect();
-    next(&View {
-        pool,
-        members,
-        gone: &gone,
-        demand: 0,
-        misses: &Misses::default(),
-        awaited: &awaited,
-        pinned: &pinned,
-        tenants,
-        budget: GUARDED,
-        refusal: None,
-        now: at(100),
-    })
+    next(&View { pinned: &pinned, tenants, ..view(pool, members, 100) })
 }
 
 fn settle(pool: &mut Pool, members: &[Member], waiting: usize) -> Step {
     loop {
-        match step(pool, members, waiting, &NO_TENANTS) {
+        match step(pool, members, waiting, &BTreeMap::new()) {
             Step::Write(status) => pool.status = status,
             step => return step,
         }
@@ -91,7 +77,7 @@ fn a_parked_worker_stays_while_it_is_of_its_tenants_version() {
     };
     assert!(!retired(&BTreeMap::from([(tenant("acme"), terms(Some(pin())))])));
     assert!(retired(&BTreeMap::from([(tenant("acme"), terms(None))])), "the pin is gone");
-    assert!(retired(&NO_TENANTS), "so is the tenant");
+    assert!(retired(&BTreeMap::new()), "so is the tenant");
 }
 
 #[test]

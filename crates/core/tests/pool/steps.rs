@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use duckworker_core::conditions::ConditionStatus;
-use duckworker_core::plan::pool::demand::Misses;
 use duckworker_core::plan::pool::{Step, View, next};
 use duckworker_core::pool::{Ordinal, Rollout};
 use duckworker_core::{Image, Reason, WorkerState as S};
 
 use crate::common::{at, tenant};
 use crate::ground::{
-    GUARDED, NO_PINS, NO_TENANTS, condition, failed, filled, member, pool, settle, step, step_with,
-    template, uid,
+    condition, failed, filled, member, pool, settle, step, step_with, template, uid, view,
 };
 
 fn ordinals(numbers: &[i64]) -> Vec<(Ordinal, Option<Image>)> {
@@ -57,21 +55,7 @@ fn a_worker_that_is_not_seen_is_looked_for_before_its_seat_is_given_back() {
     let lost = (Ordinal::new(0).unwrap(), uid("w-0"));
     assert_eq!(step(&pool, &[], 0), Step::LookFor(vec![lost]));
     let gone = BTreeSet::from([uid("w-0")]);
-    let (awaited, refusal, now) = (&BTreeSet::new(), None, at(0));
-    let (budget, misses) = (GUARDED, &Misses::default());
-    let view = View {
-        pool: &pool,
-        members: &[],
-        gone: &gone,
-        demand: 0,
-        awaited,
-        pinned: &NO_PINS,
-        tenants: &NO_TENANTS,
-        misses,
-        budget,
-        refusal,
-        now,
-    };
+    let view = View { gone: &gone, ..view(&pool, &[], 0) };
     let Step::Write(status) = next(&view) else { unreachable!() };
     assert!(status.seats.taken.is_empty());
 }
@@ -312,22 +296,7 @@ fn parked_workers_of_others_make_room_for_claims_that_wait() {
     }
     let awaited = BTreeSet::from([tenant("a")]);
     let step_of = |pool: &duckworker_core::Pool, demand| {
-        let (gone, refusal, now) = (&BTreeSet::new(), None, at(9));
-        let awaited = &awaited;
-        let (budget, misses) = (GUARDED, &Misses::default());
-        next(&View {
-            pool,
-            members: &members,
-            gone,
-            demand,
-            misses,
-            awaited,
-            pinned: &NO_PINS,
-            tenants: &NO_TENANTS,
-            budget,
-            refusal,
-            now,
-        })
+        next(&View { demand, awaited: &awaited, ..view(pool, &members, 9) })
     };
     assert_eq!(retired(&step_of(&pool, 1)), ["w-1"], "the longest parked, and never the waiter's");
     pool.terms.hot_idle.min_per_tenant = 2;

@@ -9,9 +9,11 @@
 //! |---|---|
 //! | `mod.rs` | the view, the steps, and their order |
 //! | [`queue`] | whose turn it is, and which worker is whose |
+//! | [`room`] | which of its tenant's own workers stands in a claim's way |
 //! | [`status`] | what a claim's status says |
 
 pub mod queue;
+pub mod room;
 pub mod status;
 
 use std::time::Duration;

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 
 use crate::names::{Image, Tenant, Uid};
-use crate::pool::Member;
+use crate::pool::{Member, Pool, Undeclared};
 use crate::state::WorkerState;
-use crate::tenant::Allowance;
+use crate::tenant::{Allowance, DeclaredTenant};
 
 /// The place of a claim among those of its tenant: when it was created, which the API server
 /// tells in whole seconds, and its name.
@@ -25,6 +25,17 @@ pub struct Want {
 }
 
 impl Want {
+    /// What a tenant may be given of a pool, if it is declared or not.
+    pub fn of(declared: Option<&DeclaredTenant>, pool: &Pool) -> Self {
+        let pin = declared.and_then(|tenant| tenant.terms.image.clone());
+        let allowance = match (declared, pool.terms.undeclared) {
+            (Some(tenant), _) => tenant.allowance(),
+            (None, Undeclared::Allow) => Allowance::More(usize::MAX),
+            (None, Undeclared::Refuse) => Allowance::Nothing,
+        };
+        Self { image: pin.unwrap_or_else(|| pool.terms.image.clone()), allowance }
+    }
+
     /// How many workers beside those that are parked for it.
     const fn more(&self) -> usize {
         match self.allowance {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::backoff::{self, Gate};
 use super::demand::Demand;
-use super::{Seen, View, pins};
+use super::{Seen, View};
 
 /// What may be started now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +42,8 @@ pub fn budget(view: &View<'_>, seen: &Seen<'_>) -> Budget {
         seen.unmade.len() + seen.seated.iter().filter(|member| member.is_starting()).count();
     // Claims that wait for a certain version go before warm workers that nobody waits for.
     let left = view.pool.terms.max_starting.saturating_sub(starting).min(seen.room(view));
-    let for_pins = pins::missing(view, seen).min(left);
-    let pins_again = pins::again(view, seen);
+    let for_pins = seen.pins.beyond(seen.unmade.len()).min(left);
+    let pins_again = seen.pins.again;
     let wanted = missing(view, seen).min(left - for_pins);
     if wanted == 0 {
         return Budget { starts: for_pins, again: pins_again };

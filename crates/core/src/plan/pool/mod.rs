@@ -120,7 +120,7 @@ pub fn next(view: &View<'_>) -> Step {
 
 /// What is done to workers, once the seats are settled.
 fn act(view: &View<'_>, seen: &Seen<'_>) -> Option<Step> {
-    let mut unmade = pins::assigned(view, seen);
+    let mut unmade = seen.pins.assign(&seen.unmade);
     unmade.truncate(view.pool.terms.max_starting.max(1));
     if !unmade.is_empty() && view.refusal.is_none() {
         return Some(Step::Create(unmade));
@@ -149,6 +149,8 @@ pub struct Seen<'a> {
     /// Workers that nobody took and that can never get a seat: a late creation of somebody who
     /// led before.
     pub strays: Vec<&'a Member>,
+    /// What is wanted for tenants that are pinned to a version.
+    pub pins: pins::Wanted,
     /// Workers that live without a seat, which only an edit of the status by hand leaves behind.
     /// They count against the maximum.
     pub unseated: usize,
@@ -166,6 +168,7 @@ impl<'a> Seen<'a> {
             freed: Vec::new(),
             found: Vec::new(),
             strays: Vec::new(),
+            pins: pins::Wanted::default(),
             unseated: 0,
         };
         let unowned = seen.sort_unseated(view);
@@ -188,6 +191,7 @@ impl<'a> Seen<'a> {
                 },
             }
         }
+        seen.pins = pins::Wanted::of(view, &seen.seated);
         seen
     }
 
@@ -245,7 +249,7 @@ impl<'a> Seen<'a> {
     /// Those that are idle or on the way there, the uncreated among them.
     pub fn warm(&self, view: &View<'_>) -> usize {
         let made = self.of_the_pool(view).filter(|member| member.is_warm()).count();
-        self.unmade.len() - pins::unmade(view, self) + made
+        self.unmade.len() - self.pins.among(self.unmade.len()) + made
     }
 
     /// All but those that were made for pinned tenants and are still to be had.

@@ -7,7 +7,7 @@ use strum::{Display, IntoStaticStr};
 
 use super::backoff::{self, Gate};
 use super::budget::BudgetStanding;
-use super::{Seen, View, fill, is_current, pins};
+use super::{Seen, View, fill, is_current};
 use crate::conditions::{self, Condition, ConditionStatus};
 use crate::decide::elapsed;
 use crate::plan::observed::Trouble;
@@ -116,7 +116,7 @@ fn wanted(view: &View<'_>) -> usize {
 
 /// No worker may be started though some are missing: the maximum is reached.
 fn is_full(view: &View<'_>, seen: &Seen<'_>) -> bool {
-    fill::missing(view, seen) + pins::missing(view, seen) > 0 && seen.room(view) == 0
+    fill::missing(view, seen) + seen.pins.beyond(seen.unmade.len()) > 0 && seen.room(view) == 0
 }
 
 fn ready(view: &View<'_>, seen: &Seen<'_>) -> Said {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Seen, View, fill, is_current, is_outdated, pins};
+use super::{Seen, View, fill, is_current, is_outdated};
 use crate::names::{Tenant, Uid};
 use crate::planted::{Bug, planted};
 use crate::pool::Member;
@@ -52,7 +52,7 @@ fn outdated<'a>(view: &View<'_>, seen: &Seen<'a>) -> Vec<(&'a Member, Reason)> {
 /// Parked workers that stand in the way: the pool is full, claims wait, and none of these is of a
 /// tenant that waits. Longest parked first, and each tenant keeps its floor.
 fn displaced<'a>(view: &View<'_>, seen: &Seen<'a>) -> Vec<(&'a Member, Reason)> {
-    let missing = view.demand.saturating_sub(seen.warm(view)) + pins::missing(view, seen);
+    let missing = view.demand.saturating_sub(seen.warm(view)) + seen.pins.beyond(seen.unmade.len());
     if missing == 0 || seen.room(view) > 0 {
         return Vec::new();
     }
