@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use duckworker_api::pool::Disruption;
 use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
 use duckworker_core::{Tenant, Uid, WorkerState};
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::Event;
@@ -24,7 +25,7 @@ pub struct Links {
     pub members: Arc<Members>,
     /// Told of pools whose workers changed.
     pub changed_pools: UnboundedSender<ObjectRef<DuckWorkerPool>>,
-    /// Told of workers that may have got their seats, or lost their claims.
+    /// Told of workers that may have got their seats, got a claim, or lost it.
     pub seated_workers: UnboundedSender<ObjectRef<DuckWorker>>,
     /// The claims that wait.
     pub waiting: Arc<Waiting>,
@@ -44,7 +45,7 @@ pub struct Links {
 pub struct Ends {
     /// Pools whose workers changed.
     pub changed_pools: UnboundedReceiver<ObjectRef<DuckWorkerPool>>,
-    /// Workers that may have got their seats, or lost their claims.
+    /// Workers that may have got their seats, got a claim, or lost it.
     pub seated_workers: UnboundedReceiver<ObjectRef<DuckWorker>>,
     /// Claims whose workers changed, or that may get one.
     pub changed_claims: UnboundedReceiver<ObjectRef<DuckWorkerClaim>>,
@@ -241,6 +242,24 @@ impl Links {
 enum Presence {
     There,
     Gone,
+}
+
+/// A stream of what is told of few objects that many changes concern: each once in so much time.
+pub fn told_once<T: PartialEq + Send>(
+    receiver: UnboundedReceiver<T>,
+    within: Duration,
+) -> impl Stream<Item = T> + Send {
+    let batches = stream::unfold(receiver, move |mut receiver: UnboundedReceiver<T>| async move {
+        let mut batch = vec![receiver.recv().await?];
+        tokio::time::sleep(within).await;
+        while let Ok(another) = receiver.try_recv() {
+            if !batch.contains(&another) {
+                batch.push(another);
+            }
+        }
+        Some((stream::iter(batch), receiver))
+    });
+    batches.flatten()
 }
 
 /// A stream of what is told.

@@ -29,6 +29,7 @@ impl Parts {
             caches,
             members: Arc::clone(&links.members),
             waiting: Arc::clone(&links.waiting),
+            claimed_workers: links.seated_workers.clone(),
             holdings: Arc::clone(&links.holdings),
             store: self.claim_store(),
             lifecycle: self.lifecycle.clone(),

@@ -1,13 +1,15 @@
 //! Watches. One object that cannot be decoded never blinds a watch: it is reported and treated as
 //! not there, which for us means hands off.
 
+mod departed;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
 use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
-use duckworker_core::WorkerState;
+use duckworker_core::{Uid, WorkerState};
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, Stream, StreamExt};
 use kube::core::{DeserializeGuard, NamespaceResourceScope, ObjectMeta};
@@ -18,6 +20,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use self::departed::Departed;
 use crate::claims::ClaimSnapshot;
 use crate::connection::Connection;
 use crate::dice::Dice;
@@ -36,6 +39,7 @@ use crate::token::WorkerSnapshot;
 pub struct Cache<K: Lookup<DynamicType = ()> + Clone + 'static> {
     store: Store<K>,
     is_filled: watch::Receiver<bool>,
+    departed: Arc<Departed>,
 }
 
 /// Workers.
@@ -88,7 +92,13 @@ impl<K: Cached> Cache<K> {
         let api: Api<DeserializeGuard<K>> = scoped(&connection.client, namespace);
         let (store, writer) = reflector::store();
         let (filled, is_filled) = watch::channel(false);
-        let events = guarded_watch(api, watcher::Config::default(), &connection.dice);
+        let departed = Arc::new(Departed::default());
+        let known = Arc::clone(&departed);
+        // Before the guard: what it puts in the place of an unreadable object is no end.
+        let events = watcher(api, watcher::Config::default())
+            .backoff(watch_backoff(&connection.dice))
+            .inspect(move |event| known.follow(event));
+        let events = guarded(events);
         let events = reflector::reflector(writer, events.modify(K::trim)).inspect(move |event| {
             let Ok(event) = event else { return };
             follow(event);
@@ -96,7 +106,7 @@ impl<K: Cached> Cache<K> {
                 filled.send_replace(true);
             }
         });
-        (Self { store, is_filled }, events.touched_objects())
+        (Self { store, is_filled, departed }, events.touched_objects())
     }
 
     /// Waits until the cache holds what the API server has. False: its watch ended before.
@@ -136,6 +146,12 @@ impl<K: Cached> Cache<K> {
             .filter(|object| glance(object))
             .filter_map(|object| K::snapshot(object, Seal(())))
             .collect()
+    }
+
+    /// Whether the watch told lately that the object with this uid was deleted. That is a proof, and
+    /// spares a read: no uid is given twice. What is merely not in the cache may be still to come.
+    pub fn saw_the_end_of(&self, uid: &Uid) -> bool {
+        self.departed.has(uid)
     }
 
     /// The raw store, to read from.
@@ -260,7 +276,16 @@ pub fn guarded_watch<K>(
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Default + Send + 'static,
 {
-    watcher(api, config).backoff(watch_backoff(dice)).filter_map(async |event| match event {
+    guarded(watcher(api, config).backoff(watch_backoff(dice)))
+}
+
+fn guarded<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<DeserializeGuard<K>>>> + Send,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send
+where
+    K: Resource<DynamicType = ()> + Default + Send + 'static,
+{
+    events.filter_map(async |event| match event {
         Ok(event) => unguard(event).map(Ok),
         Err(error) => Some(Err(error)),
     })

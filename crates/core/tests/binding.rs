@@ -72,10 +72,11 @@ fn a_claim_is_bound_step_by_step() {
     let (mut claim, pool) = (claim(1, "a"), pool(1, 9));
     let mut worker = member(&pool, 0, S::Reserved);
     worker.since = at(99);
-    assert_eq!(step(&claim, Some(&worker)), Step::Wait(Duration::from_secs(1)));
+    assert_eq!(step(&claim, Some(&worker)), Step::MakeSecret(uid("w-0")), "beside the activation");
+    let made = |view: &mut View<'_>| view.secret = SecretStanding::Made;
+    assert_eq!(step_with(&claim, Some(&worker), made), Step::Wait(Duration::from_secs(1)));
     worker.state = S::Hot;
     assert_eq!(step(&claim, Some(&worker)), Step::MakeSecret(uid("w-0")));
-    let made = |view: &mut View<'_>| view.secret = SecretStanding::Made;
     claim.status = written(step_with(&claim, Some(&worker), made));
     assert_eq!((claim.status.phase, claim.status.source), (Phase::Ready, Some(Source::Warm)));
     assert_eq!(step(&claim, Some(&worker)), Step::Rest);
@@ -85,7 +86,8 @@ fn a_claim_is_bound_step_by_step() {
 fn a_slow_activation_is_told() {
     let (claim, pool) = (claim(1, "a"), pool(1, 9));
     let worker = member(&pool, 0, S::Activating);
-    assert_eq!(written(step(&claim, Some(&worker))).phase, Phase::Bound);
+    let made = |view: &mut View<'_>| view.secret = SecretStanding::Made;
+    assert_eq!(written(step_with(&claim, Some(&worker), made)).phase, Phase::Bound);
 }
 
 #[test]
@@ -247,10 +249,28 @@ fn a_tenant_at_its_cap_takes_nobodys_turn_and_keeps_what_is_parked_for_it() {
     wants.get_mut(&tenant("a")).unwrap().allowance = Allowance::More(0);
     let free = Free::of(&members, &wants, &BTreeSet::new());
     assert_eq!(served(&queue, &claims, &free), [("c-1", "w-1".into()), ("c-3", "w-0".into())]);
-    assert_eq!(queue.demand(&wants).values().sum::<usize>(), 1, "nobody starts one for it");
+    assert_eq!(queue.demand(&free).values().sum::<usize>(), 1, "nobody starts one for it");
     wants.get_mut(&tenant("a")).unwrap().allowance = Allowance::Nothing;
     let free = Free::of(&members, &wants, &BTreeSet::new());
     assert_eq!(served(&queue, &claims, &free), [("c-3", "w-0".into())]);
+}
+
+#[test]
+fn a_claim_that_gets_a_parked_worker_asks_for_no_other() {
+    let pool = pool(1, 9);
+    let mut members = [member(&pool, 0, S::HotIdle), member(&pool, 1, S::HotIdle)];
+    members[0].tenant = Some(tenant("a"));
+    members[1].tenant = Some(tenant("b"));
+    let claims = [claim(1, "a"), claim(2, "a"), claim(3, "b")];
+    let wants = wants(&claims, &pool);
+    let demand = |members: &[Member]| {
+        let free = Free::of(members, &wants, &BTreeSet::new());
+        queue(&claims).demand(&free).into_values().sum::<usize>()
+    };
+    assert_eq!(demand(&members), 1, "the second of a");
+    members[1].deleting = true;
+    assert_eq!(demand(&members), 2);
+    assert_eq!(demand(&[]), 3);
 }
 
 #[test]
@@ -264,7 +284,7 @@ fn who_is_pinned_to_a_version_gets_that_one_or_waits() {
     let queue = queue(&claims);
     let free = Free::of(&members, &wants, &BTreeSet::new());
     assert_eq!(served(&queue, &claims, &free), [("c-2", "w-0".into())]);
-    assert_eq!(queue.demand(&wants).get(&pin), Some(&1));
+    assert_eq!(queue.demand(&free).get(&pin), Some(&1));
     members[1].image = pin;
     let free = Free::of(&members, &wants, &BTreeSet::new());
     assert_eq!(served(&queue, &claims, &free), [("c-1", "w-1".into()), ("c-2", "w-0".into())]);

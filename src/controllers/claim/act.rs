@@ -78,9 +78,14 @@ async fn take(context: &Context, sight: &mut Sight, worker: Uid) -> Done {
     };
     match outcome {
         Outcome::Transitioned(_) => {
-            // The worker's own controller activates it; its watch event wakes us.
+            // The worker's own controller activates it, and need not wait for the watch to tell; for
+            // us it does.
             context.waiting.served(&claim.key.uid);
             context.members.claimed(&worker, seen.version().as_str());
+            let key = seen.key();
+            let worker = ObjectRef::new(&key.name).within(&key.namespace);
+            // Nobody listens only when this scope ends.
+            let _ = context.claimed_workers.send(worker);
             Ok(Progress::Rest)
         }
         Outcome::Missed(_) => {
@@ -116,6 +121,7 @@ async fn connect(context: &Context, sight: &mut Sight, worker: Uid) -> Done {
     };
     match context.store.connect(&sight.claim, &seen).await? {
         Connected::Yes => {
+            context.waiting.connected(&claim.key.uid, &worker);
             sight.connected = Some(worker);
             Ok(Progress::Again)
         }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use duckworker_api::DuckWorker;
 use duckworker_client::{ClaimCache, ClaimStore, ServerClock, WorkerLifecycle};
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::waiting::Waiting;
 use crate::controllers::pool::members::Members;
@@ -22,6 +25,8 @@ pub struct Context {
     pub members: Arc<Members>,
     /// The claims that wait.
     pub waiting: Arc<Waiting>,
+    /// Told of workers that were claimed.
+    pub claimed_workers: UnboundedSender<ObjectRef<DuckWorker>>,
     /// The workers of each tenant.
     pub holdings: Arc<Holdings>,
     /// Reads and writes of claims.

@@ -40,17 +40,19 @@ impl Sight {
     pub fn plan(&self, context: &Context) -> Step {
         let claim = self.claim.claim();
         let pool = context.caches.pools.named(&claim.key.namespace, &claim.pool);
-        let members = pool.as_ref().map_or_else(Vec::new, |pool| members_of(context, pool));
-        let worker = naming(&members, claim);
+        let named =
+            |pool: &PoolSnapshot| context.members.naming(&pool.pool().key.uid, &claim.key.uid);
+        let naming_it = pool.as_ref().map_or_else(Vec::new, named);
+        let worker = naming(&naming_it, claim);
         if worker.is_none() && context.waiting.is_served(&claim.key.uid) {
             // Its worker is on its way into the cache.
             return Step::Wait(ON_ITS_WAY);
         }
         let wants = wants_of(context, pool.as_ref());
-        let next_worker = self.next_worker(context, pool.as_ref(), &members, &wants);
+        let next_worker = self.next_worker(context, pool.as_ref(), &wants);
         let obstacle = obstacle(context, claim, wants.get(&claim.tenant));
         let why = why(context, claim, pool.as_ref(), wants.get(&claim.tenant));
-        let made = worker.is_some_and(|worker| self.connected.as_ref() == Some(&worker.uid));
+        let made = worker.is_some_and(|worker| self.is_connected(context, &worker.uid));
         next(&View {
             claim,
             worker,
@@ -69,18 +71,23 @@ impl Sight {
         waiting_for(claim, why, context.clock.now())
     }
 
+    fn is_connected(&self, context: &Context, worker: &Uid) -> bool {
+        let here = self.connected.as_ref() == Some(worker);
+        here || context.waiting.is_connected(&self.claim.claim().key.uid, worker)
+    }
+
     fn next_worker(
         &self,
         context: &Context,
         pool: Option<&PoolSnapshot>,
-        members: &[Member],
         wants: &Wants,
     ) -> Option<Uid> {
         let (claim, pool) = (self.claim.claim(), pool?.pool());
         if pool.deletion.is_some() || !claim.waits() {
             return None;
         }
-        let free = Free::of(members, wants, &self.missed);
+        let members = context.members.of(&pool.key.uid);
+        let free = Free::of(&members, wants, &self.missed);
         context.waiting.worker_for(claim, &free)
     }
 }
@@ -91,18 +98,10 @@ pub fn wants_of(context: &Context, pool: Option<&PoolSnapshot>) -> Wants {
     pool.map_or_else(Wants::new, wants)
 }
 
-fn members_of(context: &Context, pool: &PoolSnapshot) -> Vec<Member> {
-    context.members.of(&pool.pool().key.uid)
-}
-
-/// The worker that names the claim. Of several, the one that the claim names too, or the first.
-fn naming<'a>(members: &'a [Member], claim: &Claim) -> Option<&'a Member> {
+/// Of several workers that name the claim, the one that the claim names too, or the first.
+fn naming<'a>(all: &'a [Member], claim: &Claim) -> Option<&'a Member> {
     let recorded = claim.status.worker.as_ref().map(|worker| &worker.uid);
-    let names = |member: &&Member| {
-        member.claim.as_ref().is_some_and(|named| named.uid == claim.key.uid)
-            && !member.state.is_condemned()
-    };
-    let all = members.iter().filter(names);
+    let all = all.iter().filter(|member| !member.state.is_condemned());
     all.min_by_key(|member| (recorded != Some(&member.uid), member.created, member.uid.clone()))
 }
 

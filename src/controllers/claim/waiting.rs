@@ -7,7 +7,7 @@ use std::time::Duration;
 use duckworker_api::DuckWorkerClaim;
 use duckworker_api::claim::parse;
 use duckworker_core::claim::Claim;
-use duckworker_core::plan::binding::queue::{Free, Place, Queue, Wants};
+use duckworker_core::plan::binding::queue::{Free, Place, Queue};
 use duckworker_core::{Image, Tenant, Uid};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -42,6 +42,8 @@ struct Entry {
     listing: u64,
     /// When a worker was known to name it, while its own status has not shown that.
     served: Option<Instant>,
+    /// The worker that its connection secret was made for.
+    connected: Option<Uid>,
 }
 
 impl Waiting {
@@ -83,15 +85,29 @@ impl Waiting {
         false
     }
 
+    /// The connection secret of a claim was made for this worker.
+    pub fn connected(&self, claim: &Uid, worker: &Uid) {
+        if let Some(entry) = self.lock().claims.get_mut(claim) {
+            entry.connected = Some(worker.clone());
+        }
+    }
+
+    /// Whether the connection secret of a claim that is not Ready yet was made for this worker.
+    pub fn is_connected(&self, claim: &Uid, worker: &Uid) -> bool {
+        let inner = self.lock();
+        inner.claims.get(claim).is_some_and(|entry| entry.connected.as_ref() == Some(worker))
+    }
+
     /// The tenants whose claims wait for workers of a pool.
     pub fn tenants(&self, namespace: &str, pool: &str) -> BTreeSet<Tenant> {
         self.lock().queue(namespace, pool).map_or_else(BTreeSet::new, Queue::tenants)
     }
 
-    /// How many workers of a pool could be given to those that wait, of each version.
-    pub fn demand(&self, namespace: &str, pool: &str, wants: &Wants) -> BTreeMap<Image, usize> {
+    /// How many workers of a pool could be given to those that wait, of each version, beside those
+    /// that are parked for them.
+    pub fn demand(&self, namespace: &str, pool: &str, free: &Free<'_>) -> BTreeMap<Image, usize> {
         let inner = self.lock();
-        inner.queue(namespace, pool).map_or_else(BTreeMap::new, |queue| queue.demand(wants))
+        inner.queue(namespace, pool).map_or_else(BTreeMap::new, |queue| queue.demand(free))
     }
 
     /// The pools that a tenant's claims wait for, and the first of those claims.
@@ -161,6 +177,7 @@ impl Inner {
             place: place(claim),
             listing,
             served: None,
+            connected: None,
         };
         let queue = self.queues.entry(entry.pool.clone()).or_default();
         queue.enter(entry.tenant.clone(), entry.place.clone());

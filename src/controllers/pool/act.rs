@@ -5,8 +5,8 @@ use std::time::Duration;
 use duckworker_client::pools::{Guarded, Made};
 use duckworker_client::status::Written;
 use duckworker_client::{Error, ErrorClass, Origin, Outcome};
-use duckworker_core::plan::pool::Step;
 use duckworker_core::plan::pool::budget::Covers;
+use duckworker_core::plan::pool::{Pace, Step};
 use duckworker_core::planted::{Bug, planted};
 use duckworker_core::pool::{Ordinal, PoolStatus};
 use duckworker_core::{Image, Reason, Terminal, Uid, WorkerKey, WorkerState};
@@ -32,7 +32,7 @@ pub async fn carry_out(context: &Context, look: &mut Look, step: Step) -> Done {
     match step {
         Step::Rest => Ok(Progress::Wait(Duration::MAX)),
         Step::Wait(time) => Ok(Progress::Wait(time)),
-        Step::Write(status) => write(context, look, &status).await,
+        Step::Write(status, pace) => write(context, look, &status, pace).await,
         Step::LookFor(workers) => look_for(context, look, workers).await,
         Step::Guard(covers) => guard(context, look, covers).await,
         Step::Create(wanted) => create(context, look, wanted).await,
@@ -41,15 +41,16 @@ pub async fn carry_out(context: &Context, look: &mut Look, step: Step) -> Done {
     }
 }
 
-async fn write(context: &Context, look: &mut Look, status: &PoolStatus) -> Done {
-    let pool = look.pool.pool();
-    let uid = pool.key.uid.clone();
-    if status.seats == pool.status.seats {
-        // Counts follow a busy pool at a walking pace.
-        let left = context.pace.saturating_sub(context.memory.since_written(&uid));
-        if !left.is_zero() {
-            return Ok(Progress::Wait(left));
-        }
+async fn write(context: &Context, look: &mut Look, status: &PoolStatus, pace: Pace) -> Done {
+    let uid = look.pool.pool().key.uid.clone();
+    let least = match pace {
+        Pace::AtOnce => Duration::ZERO,
+        Pace::Brisk => context.pace / 4,
+        Pace::Walking => context.pace,
+    };
+    let left = least.saturating_sub(context.memory.since_written(&uid));
+    if !left.is_zero() {
+        return Ok(Progress::Wait(left));
     }
     match context.store.write(&look.pool, status).await? {
         Written::Landed(pool) => {

@@ -104,6 +104,15 @@ impl Members {
         self.lock().made(worker, version, WorkerState::Reserved);
     }
 
+    /// The workers of a pool that name a claim.
+    pub fn naming(&self, pool: &Uid, claim: &Uid) -> Vec<Member> {
+        let inner = self.lock();
+        let workers = inner.claimed.get(claim).into_iter().flatten();
+        let members = inner.pools.get(pool);
+        let entries = workers.filter_map(|worker| members?.get(worker));
+        entries.filter(|entry| entry.is_believed()).map(Entry::shown).collect()
+    }
+
     /// The names of the workers that name a claim.
     pub fn claimed_by(&self, claim: &Uid) -> Vec<String> {
         let inner = self.lock();

@@ -20,6 +20,7 @@ pub mod reconcile;
 pub mod told;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use duckworker_api::DuckWorkerPool;
 use duckworker_client::PoolCache;
@@ -31,9 +32,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use self::context::Context;
-use super::links::told;
+use super::links::told_once;
 use super::requeue;
 use super::watches::{self, Touched};
+
+/// A claim changes its worker and itself several times within this: one look at the pool will do,
+/// and nothing that is done for a pool is done sooner.
+const TOGETHER: Duration = Duration::from_millis(25);
 
 /// Runs the controller of one scope until it is told to stop; what is under way is finished.
 pub async fn run(
@@ -50,7 +55,7 @@ pub async fn run(
     Controller::for_stream(changes, pools.store().clone())
         .with_config(controller::Config::default().concurrency(context.concurrency))
         .trigger_backoff(watches::Undelayed)
-        .reconcile_on(told(changed_pools))
+        .reconcile_on(told_once(changed_pools, TOGETHER))
         .reconcile_all_on(gained)
         .reconcile_all_on(budgets_known)
         .watches_stream(budget_changes, |budget| budgets::pool_ref(&budget))

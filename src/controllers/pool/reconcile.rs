@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use duckworker_api::DuckWorkerPool;
 use duckworker_client::{Error, PoolSnapshot};
+use duckworker_core::plan::binding::queue::Free;
 use duckworker_core::plan::pool::{self as plan, Step, View};
 use duckworker_core::pool::{Member, Pool};
 use duckworker_core::tenant::TenantTerms;
@@ -101,7 +102,8 @@ fn plan_next(context: &Context, look: &Look) -> Step {
     let unguarded = context.memory.budget_refusal(uid);
     let (namespace, name) = (&pool.key.namespace, &pool.key.name);
     let wants = wants(&context.tenants, &context.waiting, pool);
-    let mut pinned = context.waiting.demand(namespace, name, &wants);
+    let free = Free::of(&members, &wants, &BTreeSet::new());
+    let mut pinned = context.waiting.demand(namespace, name, &free);
     let demand = pinned.remove(&pool.terms.image).unwrap_or(0);
     let tenants = declared(context, pool, &members);
     let awaited = wants.keys().cloned().collect();

@@ -131,7 +131,8 @@ impl Sight {
     }
 }
 
-/// The claim that a worker names. One that seems to be gone is asked for: the cache may lag.
+/// The claim that a worker names. One that seems to be gone is asked for, since the cache may lag,
+/// unless the watch told its end.
 async fn look_for_claim(context: &Context, seen: &WorkerSnapshot) -> Result<ClaimStanding, Error> {
     let worker = seen.worker();
     let Some(named) = worker.status.claim.as_ref() else { return Ok(ClaimStanding::None) };
@@ -143,6 +144,7 @@ async fn look_for_claim(context: &Context, seen: &WorkerSnapshot) -> Result<Clai
     let cached = context.caches.claims.named(namespace, &named.name).filter(is_it);
     let claim = match cached {
         Some(claim) => Some(claim),
+        None if context.caches.claims.saw_the_end_of(&named.uid) => None,
         None => context.claims.observe(namespace, &named.name).await?.filter(is_it),
     };
     if claim.is_some_and(|claim| claim.claim().wants(&worker.key.uid)) {

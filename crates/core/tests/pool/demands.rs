@@ -18,7 +18,7 @@ fn step(pool: &Pool, members: &[Member], misses: &Misses, second: i64) -> Step {
 fn settle(pool: &mut Pool, members: &[Member], misses: &Misses, second: i64) -> Step {
     loop {
         match step(pool, members, misses, second) {
-            Step::Write(status) => pool.status = status,
+            Step::Write(status, _) => pool.status = status,
             step => return step,
         }
     }

@@ -140,7 +140,7 @@ pub fn step_with(pool: &Pool, members: &[Member], second: i64, demand: usize) ->
 pub fn settle(pool: &mut Pool, members: &[Member], second: i64) -> Step {
     loop {
         match step(pool, members, second) {
-            Step::Write(status) => pool.status = status,
+            Step::Write(status, _) => pool.status = status,
             step => return step,
         }
     }

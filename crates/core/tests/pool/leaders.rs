@@ -101,12 +101,12 @@ impl World {
 fn act(world: &mut World, leader: &mut Leader) {
     let Some((step, seen)) = leader.planned.take() else { return };
     match step {
-        Step::Write(status) if seen == world.version => {
+        Step::Write(status, _) if seen == world.version => {
             world.pool.status = status;
             world.version += 1;
             leader.pool = Some((world.pool.clone(), world.version));
         }
-        Step::Write(_) => leader.pool = Some((world.pool.clone(), world.version)),
+        Step::Write(..) => leader.pool = Some((world.pool.clone(), world.version)),
         Step::Create(wanted) => {
             for (ordinal, _) in wanted {
                 world.create(ordinal);

@@ -28,7 +28,7 @@ fn step(
 fn settle(pool: &mut Pool, members: &[Member], waiting: usize) -> Step {
     loop {
         match step(pool, members, waiting, &BTreeMap::new()) {
-            Step::Write(status) => pool.status = status,
+            Step::Write(status, _) => pool.status = status,
             step => return step,
         }
     }
@@ -70,7 +70,7 @@ fn a_parked_worker_stays_while_it_is_of_its_tenants_version() {
         let mut pool = pool.clone();
         loop {
             match step(&pool, &members, 0, tenants) {
-                Step::Write(status) => pool.status = status,
+                Step::Write(status, _) => pool.status = status,
                 step => return matches!(step, Step::Retire(_)),
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use duckworker_core::conditions::ConditionStatus;
-use duckworker_core::plan::pool::{Step, View, next};
+use duckworker_core::plan::pool::{Pace, Step, View, next};
 use duckworker_core::pool::{Ordinal, Rollout};
 use duckworker_core::{Image, Reason, WorkerState as S};
 
@@ -27,7 +27,7 @@ fn retired(step: &Step) -> Vec<String> {
 #[test]
 fn an_empty_pool_takes_seats_first_and_creates_then() {
     let mut pool = pool(2, 5);
-    assert!(matches!(step(&pool, &[], 0), Step::Write(_)));
+    assert!(matches!(step(&pool, &[], 0), Step::Write(..)));
     assert_eq!(settle(&mut pool, &[], 0), Step::Create(ordinals(&[0, 1])));
 }
 
@@ -38,6 +38,21 @@ fn what_was_created_is_written_down() {
     let members = [member(&pool, 0, S::Pending), member(&pool, 1, S::Pending)];
     settle(&mut pool, &members, 1);
     assert!(pool.status.seats.name(&uid("w-0")) && pool.status.seats.name(&uid("w-1")));
+}
+
+#[test]
+fn what_nobody_waits_for_goes_into_one_write_with_what_comes_next() {
+    let pace_of = |idle: usize, demand: usize| {
+        let mut states = [S::Idle; 4];
+        states[idle..].fill(S::Hot);
+        let (pool, members) = filled(4, 9, &states);
+        let view = View { demand, ..view(&pool, &members, 0) };
+        let Step::Write(_, pace) = next(&view) else { unreachable!("some are missing") };
+        pace
+    };
+    assert_eq!(pace_of(3, 0), Pace::Brisk);
+    assert_eq!(pace_of(3, 1), Pace::AtOnce, "a claim waits");
+    assert_eq!(pace_of(1, 0), Pace::AtOnce, "it is about to be empty");
 }
 
 #[test]
@@ -56,7 +71,7 @@ fn a_worker_that_is_not_seen_is_looked_for_before_its_seat_is_given_back() {
     assert_eq!(step(&pool, &[], 0), Step::LookFor(vec![lost]));
     let gone = BTreeSet::from([uid("w-0")]);
     let view = View { gone: &gone, ..view(&pool, &[], 0) };
-    let Step::Write(status) = next(&view) else { unreachable!() };
+    let Step::Write(status, _) = next(&view) else { unreachable!() };
     assert!(status.seats.taken.is_empty());
 }
 
@@ -82,7 +97,7 @@ fn only_so_many_start_at_once() {
 #[test]
 fn demand_is_kept_warm_beside_the_replicas() {
     let (pool, members) = filled(1, 9, &[S::Idle]);
-    let Step::Write(status) = step_with(&pool, &members, 0, 4) else { unreachable!() };
+    let Step::Write(status, _) = step_with(&pool, &members, 0, 4) else { unreachable!() };
     assert_eq!(status.seats.taken.len(), 5);
 }
 
@@ -303,5 +318,5 @@ fn parked_workers_of_others_make_room_for_claims_that_wait() {
     assert_eq!(retired(&step_of(&pool, 1)), [""; 0], "a floor is a floor");
     pool.terms.hot_idle.min_per_tenant = 0;
     pool.terms.max_workers = 5;
-    assert!(matches!(step_of(&pool, 1), Step::Write(_)), "there is room");
+    assert!(matches!(step_of(&pool, 1), Step::Write(..)), "there is room");
 }

@@ -115,9 +115,8 @@ fn bound(view: &View<'_>, worker: &Member) -> Step {
     }
     match (worker.state, view.claim.status.phase) {
         (WorkerState::Hot, Phase::Ready) if recorded.is_some() => Step::Rest,
-        (WorkerState::Hot, _) if view.secret == SecretStanding::NotMade => {
-            Step::MakeSecret(worker.uid.clone())
-        }
+        // While it is being activated: nobody is told of the secret before that is done.
+        _ if view.secret == SecretStanding::NotMade => Step::MakeSecret(worker.uid.clone()),
         (WorkerState::Hot, _) => Step::Write(status::ready(view, worker)),
         (_, Phase::Bound) => Step::Rest,
         _ => {

@@ -75,12 +75,17 @@ impl Queue {
         self.waiting.values().map(BTreeSet::len).sum()
     }
 
-    /// How many workers could be given to those that wait, of each version.
-    pub fn demand(&self, wants: &Wants) -> BTreeMap<Image, usize> {
+    /// How many workers could be given to those that wait, of each version, beside those that are
+    /// parked for them: a claim that is about to get one of those asks for no other.
+    pub fn demand(&self, free: &Free<'_>) -> BTreeMap<Image, usize> {
         let mut demand = BTreeMap::new();
         for (tenant, places) in &self.waiting {
-            if let Some(want) = wants.get(tenant).filter(|want| want.more() > 0) {
-                *demand.entry(want.image.clone()).or_default() += places.len().min(want.more());
+            if let Some(want) = free.wants.get(tenant) {
+                let unserved = places.len().saturating_sub(free.parked_of(tenant).len());
+                let wanted = unserved.min(want.more());
+                if wanted > 0 {
+                    *demand.entry(want.image.clone()).or_default() += wanted;
+                }
             }
         }
         demand

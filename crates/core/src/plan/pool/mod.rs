@@ -72,7 +72,7 @@ pub enum Step {
     /// Read these workers consistently: they have seats and are not to be seen.
     LookFor(Vec<(Ordinal, Uid)>),
     /// Write this status, by a compare-and-swap on the version that was read.
-    Write(PoolStatus),
+    Write(PoolStatus, Pace),
     /// Make or mend the disruption budget, so that it keeps these pods from eviction.
     Guard(Covers),
     /// Create the workers of these seats: of this version, if it is not the pool's.
@@ -85,6 +85,18 @@ pub enum Step {
     Wait(Duration),
     /// Nothing until something changes.
     Rest,
+}
+
+/// How soon a status is to be written. Several changes go into one write that way: the status of a
+/// large pool is a large object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Somebody waits for it.
+    AtOnce,
+    /// It fills up what is not empty.
+    Brisk,
+    /// It tells of nothing but counts and conditions.
+    Walking,
 }
 
 /// The next step for this pool.
@@ -101,14 +113,14 @@ pub fn next(view: &View<'_>) -> Step {
     let mut seats = seen.settled(view);
     seats.reserve(budget.starts);
     if seats != view.pool.status.seats {
-        return Step::Write(report::status(view, &seen, seats));
+        return Step::Write(report::status(view, &seen, seats), seen.pace(view));
     }
     if let Some(step) = budget::step(view).or_else(|| act(view, &seen)) {
         return step;
     }
     let status = report::status(view, &seen, seats);
     if status != view.pool.status {
-        return Step::Write(status);
+        return Step::Write(status, Pace::Walking);
     }
     let deadline = report::deadline_left(view, &seen);
     let decay = fill::lately(view).again;
@@ -239,6 +251,15 @@ impl<'a> Seen<'a> {
         }
         let taken = view.pool.status.seats.taken.len() - self.freed.len();
         view.pool.terms.max_workers.saturating_sub(taken + self.unseated)
+    }
+
+    /// How soon a change of the seats must be written. Nobody waits while some idle workers are left,
+    /// no claim asks for one that is not there, and there is room for more.
+    fn pace(&self, view: &View<'_>) -> Pace {
+        let awaited = view.demand > 0 || self.pins.beyond(0) > 0;
+        let enough = self.ready(view) * 2 >= view.pool.terms.replicas;
+        let brisk = enough && !awaited && self.room(view) > 0;
+        if brisk { Pace::Brisk } else { Pace::AtOnce }
     }
 
     /// Those that can be claimed by anybody.
