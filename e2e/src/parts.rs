@@ -76,6 +76,10 @@ impl Parts<'_> {
     ) -> Component {
         let file = |name| self.layout.path(name).display().to_string();
         self.part(name, "kube-apiserver")
+            // Small clusters have small heaps, which Go would collect dozens of times a second: a
+            // third of all of the server's time. In the memory that a test may take.
+            .env("GOGC", "300")
+            .env("GOMEMLIMIT", "2GiB")
             .args([
                 format!("--etcd-servers={}", self.layout.etcd_url()),
                 format!("--bind-address={}", place.address.ip()),

@@ -54,6 +54,8 @@ pub struct Served {
 
 /// All claims of a load.
 pub struct Outcome {
+    /// When it began.
+    pub begun: Instant,
     /// Each of them.
     pub served: Vec<Served>,
     /// Workers of two live claims, and claims of two workers.
@@ -81,7 +83,7 @@ pub async fn play(site: &Site<'_>, load: &Load) -> Result<Outcome> {
     let listed = site.doubles().await?;
     let served = claims.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
     let doubles = listed + overlaps(&served);
-    Ok(Outcome { served, doubles })
+    Ok(Outcome { begun: begin, served, doubles })
 }
 
 async fn serve(
@@ -139,7 +141,13 @@ impl Outcome {
 
     /// How many of those due in a time had a worker from there.
     pub fn of_source(&self, source: &str, from: Duration, until: Duration) -> usize {
-        let due = self.served.iter().filter(|claim| (from..until).contains(&claim.due));
-        due.filter(|c| c.ready.as_ref().is_some_and(|ready| ready.source == source)).count()
+        let due = |claim: &&Served| (from..until).contains(&claim.due);
+        self.by_source(source).filter(due).count()
+    }
+
+    /// Those that had a worker from there.
+    pub fn by_source(&self, source: &str) -> impl Iterator<Item = &Served> {
+        let had = move |claim: &&Served| claim.ready.as_ref().is_some_and(|r| r.source == source);
+        self.served.iter().filter(had)
     }
 }

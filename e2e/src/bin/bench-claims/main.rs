@@ -18,6 +18,8 @@ mod lookout;
 mod parts;
 mod raw;
 mod site;
+mod stages;
+mod traffic;
 mod writes;
 
 use std::time::Duration;

@@ -14,6 +14,8 @@ use crate::knee::{self, Ratchet};
 use crate::load::{Load, Outcome, Tenants, play};
 use crate::raw::{Pasture, Sample};
 use crate::site::{Reuse, Site, enough};
+use crate::stages::Stages;
+use crate::traffic;
 use crate::writes::Writes;
 
 /// How many tenants share the workers.
@@ -138,8 +140,13 @@ async fn at(
     let load = Load { prefix: "c".to_owned(), arrivals, tenants, hold: args.hold() };
     let outcome = play(site, &load).await?;
     site.rest().await?;
-    let writes = Writes::of(audit.since(mark)?, &site.account, &site.namespace.name);
+    let (events, namespace) = (audit.since(mark)?, &site.namespace.name);
     show(&outcome, args);
+    let source = if matches!(tenants, Tenants::New) { "Warm" } else { "HotIdle" };
+    let settled = outcome.by_source(source).filter(|claim| claim.due >= args.warm_up());
+    Stages::of(&events, namespace).show(settled, outcome.begun);
+    traffic::show(&events, outcome.served.len());
+    let writes = Writes::of(events, &site.account, namespace);
     Ok((outcome, writes, before))
 }
 
