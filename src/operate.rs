@@ -220,16 +220,16 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
     }
     let (made, caches) = oneshot::channel();
     let caches = caches.shared();
+    let (links, ends) = Links::new();
+    let links = Arc::new(links);
     let make_context = |caches: Caches| {
         // Who waits for them waits below, unless this scope has ended.
         let _ = made.send(caches.clone());
-        Arc::new(parts.context(caches))
+        Arc::new(parts.context(caches, &links))
     };
     let marks = watches::changes(parts.marks.clone());
     let connection = &parts.ground.connection;
     let stop = || parts.stop.clone();
-    let (links, ends) = Links::new();
-    let links = Arc::new(links);
     let followed = Arc::clone(&links);
     let (pools, pool_changes) = PoolCache::follow(connection, scope.namespace(), move |event| {
         followed.pool_followed(event);

@@ -93,7 +93,7 @@ impl Parts {
         u16::try_from(self.settings.concurrency.get()).unwrap_or(u16::MAX)
     }
 
-    pub(super) fn context(&self, caches: Caches) -> Context {
+    pub(super) fn context(&self, caches: Caches, links: &Links) -> Context {
         let workers = caches.workers.clone();
         self.ground.metrics.count_workers_with(Arc::new(workers.clone()));
         Context {
@@ -101,6 +101,7 @@ impl Parts {
             workers,
             lifecycle: self.lifecycle.clone(),
             claims: self.claim_store(),
+            served_claims: links.changed_claims.clone(),
             tenants: self.tenant_store(),
             children: Children::new(self.lifecycle.clone()),
             clock: self.ground.connection.clock.clone(),

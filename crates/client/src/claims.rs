@@ -35,6 +35,13 @@ impl ClaimSnapshot {
     pub fn claim(&self) -> &Claim {
         &self.claim
     }
+
+    /// The newer of two readings of the same claim.
+    #[must_use]
+    pub fn newer(self, other: Self) -> Self {
+        let same = self.claim.key.uid == other.claim.key.uid;
+        if same && other.version > self.version { other } else { self }
+    }
 }
 
 impl Snapshot for ClaimSnapshot {

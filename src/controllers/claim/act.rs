@@ -52,6 +52,7 @@ pub async fn carry_out(context: &Context, sight: &mut Sight, step: Step) -> Done
 async fn write(context: &Context, sight: &mut Sight, status: &ClaimStatus) -> Done {
     match context.store.write(&sight.claim, status).await? {
         Written::Landed(claim) | Written::Moved(Some(claim)) => {
+            context.waiting.wrote(&claim);
             sight.claim = claim;
             sight.loss = Loss::Unproven;
             Ok(Progress::Again)
@@ -81,7 +82,7 @@ async fn take(context: &Context, sight: &mut Sight, worker: Uid) -> Done {
             // The worker's own controller activates it, and need not wait for the watch to tell; for
             // us it does.
             context.waiting.served(&claim.key.uid);
-            context.members.claimed(&worker, seen.version().as_str());
+            context.members.claimed(&worker, seen.version());
             let key = seen.key();
             let worker = ObjectRef::new(&key.name).within(&key.namespace);
             // Nobody listens only when this scope ends.
@@ -108,7 +109,7 @@ async fn make_room(context: &Context, sight: &Sight, worker: &Uid) -> Done {
     let (lifecycle, reason) = (&context.lifecycle, Reason::Displaced);
     let outcome = lifecycle.retire_idle_variant_from_snapshot(&seen, reason, Origin::Claim).await?;
     if let Outcome::Transitioned(()) = outcome {
-        context.members.ended(worker, seen.version().as_str());
+        context.members.ended(worker, seen.version());
         tracing::info!(worker = %seen.key(), claim = %claim.key, "ended: its tenant, at its cap, needs its place");
     }
     Ok(Progress::Wait(RECHECK))

@@ -34,6 +34,7 @@ pub async fn reconcile(
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let claim = context.claims.named(&namespace, &name).filter(|_| filled);
     let Some(claim) = claim else { return Ok(Action::await_change()) };
+    let claim = context.waiting.newest(claim);
     let tenant = format!("{namespace}/{}", claim.claim().tenant);
     if context.peers.turn_for(&tenant) == Turn::Others {
         // Whoever's turn it is looks, now or when the Leases change.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use duckworker_api::DuckWorkerClaim;
 use duckworker_api::claim::parse;
+use duckworker_client::ClaimSnapshot;
 use duckworker_core::claim::Claim;
 use duckworker_core::plan::binding::queue::{Free, Place, Queue};
 use duckworker_core::{Image, Tenant, Uid};
@@ -44,6 +45,8 @@ struct Entry {
     served: Option<Instant>,
     /// The worker that its connection secret was made for.
     connected: Option<Uid>,
+    /// As this process wrote it last.
+    written: Option<ClaimSnapshot>,
 }
 
 impl Waiting {
@@ -83,6 +86,23 @@ impl Waiting {
         }
         inner.unserve(claim);
         false
+    }
+
+    /// This process wrote a claim. The watch is yet to show it.
+    pub fn wrote(&self, claim: &ClaimSnapshot) {
+        if let Some(entry) = self.lock().claims.get_mut(&claim.claim().key.uid) {
+            entry.written = Some(claim.clone());
+        }
+    }
+
+    /// The newer of what was seen of a claim and what this process wrote.
+    pub fn newest(&self, seen: ClaimSnapshot) -> ClaimSnapshot {
+        let inner = self.lock();
+        let entry = inner.claims.get(&seen.claim().key.uid);
+        match entry.and_then(|entry| entry.written.clone()) {
+            Some(written) => seen.newer(written),
+            None => seen,
+        }
     }
 
     /// The connection secret of a claim was made for this worker.
@@ -178,6 +198,7 @@ impl Inner {
             listing,
             served: None,
             connected: None,
+            written: None,
         };
         let queue = self.queues.entry(entry.pool.clone()).or_default();
         queue.enter(entry.tenant.clone(), entry.place.clone());

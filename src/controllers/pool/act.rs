@@ -181,7 +181,7 @@ async fn retire_one(
     };
     match outcome {
         Outcome::Transitioned(()) => {
-            context.members.ended(&uid, seen.version().as_str());
+            context.members.ended(&uid, seen.version());
             Ok(Ended::Yes)
         }
         Outcome::Missed(_) => Ok(Ended::No),

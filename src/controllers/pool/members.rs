@@ -9,7 +9,7 @@ use duckworker_api::DuckWorker;
 use duckworker_api::DuckWorkerPool;
 use duckworker_api::pool::parse;
 use duckworker_core::pool::Member;
-use duckworker_core::{Uid, WorkerState};
+use duckworker_core::{Uid, Version, WorkerState};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::Event;
@@ -40,9 +40,18 @@ struct Entry {
     member: Member,
     known: Known,
     /// The version that was shown.
-    version: Option<String>,
-    /// What this process made of that very version, and when: until the watch shows the next.
-    made: Option<(WorkerState, Instant)>,
+    version: Version,
+    /// What this process made of that version or of a later one.
+    made: Option<Made>,
+}
+
+/// What this process made of a worker, until the watch shows it.
+#[derive(Debug, Clone)]
+struct Made {
+    state: WorkerState,
+    /// Of which version.
+    of: Version,
+    since: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,13 +104,18 @@ impl Members {
     }
 
     /// This process ended the worker that it had seen in this version.
-    pub fn ended(&self, worker: &Uid, version: &str) {
+    pub fn ended(&self, worker: &Uid, version: &Version) {
         self.lock().made(worker, version, WorkerState::Retired);
     }
 
     /// This process claimed the worker that it had seen in this version.
-    pub fn claimed(&self, worker: &Uid, version: &str) {
+    pub fn claimed(&self, worker: &Uid, version: &Version) {
         self.lock().made(worker, version, WorkerState::Reserved);
+    }
+
+    /// This process finished the activation of the worker that it had seen, or left, in this version.
+    pub fn activated(&self, worker: &Uid, version: &Version) {
+        self.lock().made(worker, version, WorkerState::Hot);
     }
 
     /// The workers of a pool that name a claim.
@@ -152,9 +166,10 @@ impl Inner {
             return self.remove(worker);
         };
         let members = self.pools.entry(pool.clone()).or_default();
-        let version = worker.resource_version();
+        let version = Version::new(worker.resource_version().unwrap_or_default());
         let before = members.remove(&member.uid);
-        let made = before.as_ref().filter(|old| old.version == version).and_then(|old| old.made);
+        let made = before.as_ref().and_then(|old| old.made.clone());
+        let made = made.filter(|made| version <= made.of);
         let released = before.and_then(|entry| entry.member.claim);
         self.pool_of.insert(member.uid.clone(), pool);
         if let Some(claim) = &member.claim {
@@ -168,11 +183,11 @@ impl Inner {
     }
 
     /// What this process made of a version of a worker, unless the watch has shown a later one.
-    fn made(&mut self, worker: &Uid, version: &str, state: WorkerState) {
+    fn made(&mut self, worker: &Uid, of: &Version, state: WorkerState) {
         let Some(pool) = self.pool_of.get(worker) else { return };
         let entry = self.pools.get_mut(pool).and_then(|members| members.get_mut(worker));
-        if let Some(entry) = entry.filter(|entry| entry.version.as_deref() == Some(version)) {
-            entry.made = Some((state, Instant::now()));
+        if let Some(entry) = entry.filter(|entry| entry.version <= *of) {
+            entry.made = Some(Made { state, of: of.clone(), since: Instant::now() });
         }
     }
 
@@ -236,16 +251,21 @@ impl Entry {
 
     fn shown(&self) -> Member {
         let mut member = self.member.clone();
-        let made = self.made.filter(|(_, since)| since.elapsed() < BELIEVED);
-        let is_free = matches!(
-            member.state,
-            WorkerState::Pending | WorkerState::Spawning | WorkerState::Idle | WorkerState::HotIdle
-        );
-        if let Some((state, _)) = made.filter(|_| is_free) {
-            member.state = state;
+        let made = self.made.as_ref().filter(|made| made.since.elapsed() < BELIEVED);
+        if let Some(made) = made.filter(|made| may_become(member.state, made.state)) {
+            member.state = made.state;
             member.trouble = None;
         }
         member
+    }
+}
+
+/// Whether a worker that the watch shows in one state may be in the other by now, by a write of ours.
+const fn may_become(shown: WorkerState, made: WorkerState) -> bool {
+    use WorkerState as S;
+    match made {
+        S::Hot => matches!(shown, S::Reserved | S::Activating),
+        _ => matches!(shown, S::Pending | S::Spawning | S::Idle | S::HotIdle),
     }
 }
 
@@ -303,15 +323,31 @@ mod tests {
     async fn what_was_ended_stays_so_while_the_watch_lags() {
         let members = Members::default();
         members.follow(&Event::Apply(worker("w-1", "Idle")));
-        members.ended(&Uid::new("w-1").unwrap(), "7");
+        members.ended(&Uid::new("w-1").unwrap(), &Version::new("7"));
         members.follow(&Event::Apply(worker("w-1", "Idle")));
         assert_eq!(states(&members), [WorkerState::Retired]);
         // What the watch shows next is the truth: it may even be free again by then.
         let mut later = worker("w-1", "Idle");
         later.metadata.resource_version = Some("9".to_owned());
         members.follow(&Event::Apply(later));
-        members.ended(&Uid::new("w-1").unwrap(), "7");
+        members.ended(&Uid::new("w-1").unwrap(), &Version::new("7"));
         assert_eq!(states(&members), [WorkerState::Idle]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_was_activated_is_hot_while_the_watch_lags_behind() {
+        let members = Members::default();
+        let uid = Uid::new("w-1").unwrap();
+        members.follow(&Event::Apply(worker("w-1", "Reserved")));
+        members.activated(&uid, &Version::new("8"));
+        assert_eq!(states(&members), [WorkerState::Hot]);
+        let mut later = worker("w-1", "Activating");
+        later.metadata.resource_version = Some("8".to_owned());
+        members.follow(&Event::Apply(later.clone()));
+        assert_eq!(states(&members), [WorkerState::Hot], "it is what the activation was based on");
+        later.metadata.resource_version = Some("9".to_owned());
+        members.follow(&Event::Apply(later));
+        assert_eq!(states(&members), [WorkerState::Activating], "somebody else writes, too");
     }
 
     #[test]

@@ -4,15 +4,14 @@
 use std::time::Duration;
 
 use duckworker_client::children::{Finalized, Grace, PodStanding};
-use duckworker_client::{
-    ActivationError, DeletePermit, Error, NotActivated, Origin, Outcome, Swept, WorkerLease,
-};
+use duckworker_client::{DeletePermit, Error, Origin, Outcome, Swept, WorkerLease};
 use duckworker_core::conditions::{self, Condition, ConditionStatus, ConditionType};
 use duckworker_core::plan::health::Finding;
 use duckworker_core::plan::worker::{Health, SecretStanding, Step};
 use duckworker_core::planted::{Bug, planted};
 use duckworker_core::{Miss, Note, Reason, Terminal, WorkerState};
 
+use super::activating;
 use super::blocked::{self, Made};
 use super::context::Context;
 use super::dedicated;
@@ -37,7 +36,7 @@ pub enum Progress {
 /// A caller that misses because the owner's Lease is not marked yet looks again after this.
 pub(super) const RECHECK: Duration = Duration::from_secs(1);
 
-type Done = Result<Progress, Error>;
+pub(super) type Done = Result<Progress, Error>;
 
 /// Carries out one step.
 ///
@@ -82,7 +81,7 @@ async fn by_lease(context: &Context, sight: &mut Sight, lease: &WorkerLease, ste
         Step::Activate => moved(lifecycle.activate(lease).await?),
         Step::Release => moved(lifecycle.release(lease, Origin::Claim).await?),
         Step::Park => moved(lifecycle.park(lease, Origin::Claim).await?),
-        Step::FinishActivation => finish_activation(context, sight, lease).await,
+        Step::FinishActivation => activating::finish(context, sight, lease).await,
         Step::Drain(reason) => {
             #[cfg(feature = "planted")]
             planted_stop(context, sight).await;
@@ -117,7 +116,7 @@ async fn planted_stop(context: &Context, sight: &Sight) {
 
 #[allow(clippy::unnecessary_wraps, reason = "it ends most steps, and they may fail")]
 #[allow(clippy::needless_pass_by_value, reason = "an outcome is used up by looking at it")]
-fn moved<T>(outcome: Outcome<T>) -> Done {
+pub(super) fn moved<T>(outcome: Outcome<T>) -> Done {
     let missed = match outcome {
         Outcome::Transitioned(_) => None,
         Outcome::Missed(miss) => Some(miss),
@@ -148,7 +147,7 @@ fn abandoned_by(sight: &Sight) -> Origin {
 
 /// The permit of a won end, where there is one, is made again from what was won, when the plan
 /// comes to the pod.
-fn ended<T>(
+pub(super) fn ended<T>(
     context: &Context,
     sight: &Sight,
     ending: Ending,
@@ -276,25 +275,6 @@ fn with_address(sight: &Sight, note: Note) -> Note {
     let ip = note.pod.as_ref().and_then(|pod| pod.ip.as_deref());
     let endpoint = ip.map(|ip| worker.spec.connection.endpoint(ip));
     Note { endpoint, server_name: Some(worker.key.server_name()), ..note }
-}
-
-async fn finish_activation(context: &Context, sight: &mut Sight, lease: &WorkerLease) -> Done {
-    let patience = sight.snapshot.worker().spec.activation_timeout;
-    match context.activator.finish(&sight.snapshot, lease, patience).await {
-        Ok(outcome) => moved(outcome),
-        Err(ActivationError::Call(error)) => Err(error),
-        Err(ActivationError::Worker(error @ NotActivated::Untold(_))) => {
-            tracing::info!(worker = %lease.key(), %error, "it is tried again");
-            Ok(Progress::Wait(RECHECK))
-        }
-        Err(ActivationError::Worker(error @ NotActivated::Failed(_))) => {
-            tracing::warn!(worker = %lease.key(), %error, "it is abandoned");
-            sight.why = Some(error.to_string());
-            let reason = Reason::ActivationFailed;
-            let outcome = context.lifecycle.abandon(lease, reason, Origin::Activation).await?;
-            ended(context, sight, Ending::Abandoned, reason, outcome)
-        }
-    }
 }
 
 /// A pod that never served needs no time to finish sessions.

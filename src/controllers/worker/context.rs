@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use duckworker_api::{DuckWorker, DuckWorkerPool};
+use duckworker_api::{DuckWorker, DuckWorkerClaim, DuckWorkerPool};
 use duckworker_client::cache::{self, Filled};
 use duckworker_client::{
     Activator, Children, ClaimCache, ClaimStore, PoolCache, Seat, ServerClock, TenantCache,
@@ -14,6 +14,7 @@ use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::made::JustMade;
 use crate::controllers::pool::members::Members;
@@ -113,6 +114,8 @@ pub struct Context {
     pub lifecycle: WorkerLifecycle,
     /// Reads of claims.
     pub claims: ClaimStore,
+    /// Told of claims whose workers have been activated.
+    pub served_claims: UnboundedSender<ObjectRef<DuckWorkerClaim>>,
     /// Reads of tenants.
     pub tenants: TenantStore,
     /// Pods and secrets.

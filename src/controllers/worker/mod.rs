@@ -8,6 +8,7 @@
 //! | [`sight`] | what is seen of one worker, as the plan wants it |
 //! | [`reconcile`](mod@reconcile) | the loop: plan, act, plan again |
 //! | [`act`] | each step, carried out |
+//! | [`activating`] | the end of an activation |
 //! | [`blocked`] | what is told when a step cannot be carried out |
 //! | [`dedicated`] | the claim of a worker that was made for its tenant |
 //! | [`endings`] | the Event that the end of a worker deserves |
@@ -16,6 +17,7 @@
 //! | [`made`] | what was made and is not in the caches yet |
 
 pub mod act;
+pub mod activating;
 pub mod blocked;
 pub mod context;
 pub mod dedicated;

@@ -103,8 +103,7 @@ impl Children {
         let what = format!("sweeping the secrets of DuckWorker {key}");
         let selector = format!("{}={}", labels::WORKER_UID, key.uid);
         let params = ListParams::default().labels(&selector);
-        let found =
-            self.connection().read(self.deadline(), &what, || api.list_metadata(&params)).await;
+        let found = self.connection().read(self.deadline(), &what, || api.list(&params)).await;
         let found = match found {
             Err(error)
                 if error.class() == ErrorClass::Forbidden
@@ -114,8 +113,8 @@ impl Children {
             }
             found => found?,
         };
-        for secret in found.items {
-            self.delete_secret(&gone, &secret).await?;
+        for secret in &found.items {
+            self.delete_secret(&gone, secret).await?;
         }
         Ok(Swept::new(gone))
     }
@@ -133,25 +132,28 @@ impl Children {
         gone: PodGone,
         secret: &PartialObjectMeta<Secret>,
     ) -> Result<bool, Error> {
-        self.delete_secret(&gone, secret).await
-    }
-
-    async fn delete_secret(
-        &self,
-        gone: &PodGone,
-        seen: &PartialObjectMeta<Secret>,
-    ) -> Result<bool, Error> {
         let key = gone.key();
-        let name = seen.metadata.name.as_deref().unwrap_or_default();
-        let what = format!("deleting Secret {}/{name}", key.namespace);
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        let what = format!("reading Secret {}/{name}", key.namespace);
         let api = self.secrets(&key.namespace);
         let found = self.connection().read(self.deadline(), &what, || api.get_opt(name)).await?;
-        let Some(secret) = found else { return Ok(false) };
-        if owned::secret_worker_uid(&secret) != Some(key.uid.as_str()) {
+        match found {
+            Some(secret) => self.delete_secret(&gone, &secret).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn delete_secret(&self, gone: &PodGone, secret: &Secret) -> Result<bool, Error> {
+        let key = gone.key();
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        let what = format!("deleting Secret {}/{name}", key.namespace);
+        if owned::secret_worker_uid(secret) != Some(key.uid.as_str()) {
             tracing::warn!(secret = %name, worker = %key, "a secret bears the worker's label but is not the worker's; left alone");
             return Ok(false);
         }
-        match answer::ask(self.deadline(), api.delete(name, &by_uid(secret.metadata.uid))).await {
+        let api = self.secrets(&key.namespace);
+        let uid = secret.metadata.uid.clone();
+        match answer::ask(self.deadline(), api.delete(name, &by_uid(uid))).await {
             Answer::Applied(_) => Ok(true),
             Answer::Conflict(_) => Ok(false),
             Answer::Refused(kube::Error::Api(status)) if status.code == 404 => Ok(false),

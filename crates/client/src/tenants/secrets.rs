@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use duckworker_api::labels::{EXPIRE_AT, WORKER_UID};
+use duckworker_api::labels::{CLAIM_NAME, EXPIRE_AT, WORKER_UID};
 use duckworker_api::{DuckTenant, Unreadable};
 use duckworker_core::Tenant;
 use futures::future::{BoxFuture, join_all};
@@ -138,8 +138,8 @@ fn watch_scope(
         Some(name) => Api::namespaced(client.clone(), name),
         None => Api::all(client.clone()),
     };
-    // Not the workers' own: there are many, and none is a tenant's.
-    let others = watcher::Config::default().labels(&format!("!{WORKER_UID}"));
+    // Neither the workers' own nor those of claims: there are many, and none is a tenant's.
+    let others = watcher::Config::default().labels(&format!("!{WORKER_UID},!{CLAIM_NAME}"));
     let events = watcher(api, others).backoff(watch_backoff(dice)).modify(trim);
     let secret_events = reflector(secrets_writer, events);
     let watches = async move {
