@@ -112,10 +112,14 @@ async fn pools(ns: &TestNamespace<'_>) -> Result<()> {
     await_gone(&ns.api(), &gone).await?;
     let late = late_creation(ns, &gone, &gone.name_any()).await?;
     await_gone(&ns.api(), &late).await?;
-    let pool: DuckWorkerPool = ns.api().get("p").await?;
-    ns.api::<DuckWorkerPool>().delete("p", &DeleteParams::default()).await?;
+    end_pool(ns, "p").await
+}
+
+async fn end_pool(ns: &TestNamespace<'_>, name: &str) -> Result<()> {
+    let pool: DuckWorkerPool = ns.api().get(name).await?;
+    ns.api::<DuckWorkerPool>().delete(name, &DeleteParams::default()).await?;
     await_gone(&ns.api(), &pool).await?;
-    await_list(&ns.api::<DuckWorker>(), &workers_of("p"), "gone", <[_]>::is_empty).await?;
+    await_list(&ns.api::<DuckWorker>(), &workers_of(name), "gone", <[_]>::is_empty).await?;
     Ok(())
 }
 
@@ -150,8 +154,11 @@ async fn the_verbs_used_are_the_verbs_granted() -> Result<()> {
             trouble(ns).await?;
             pools(ns).await?;
             let left = bring(ns, plain("left"), "Idle").await?;
+            ns.create::<DuckWorkerPool>(pool("q", 1, 5)).await?;
+            bind(ns, claim("unwatched", "q", "acme")).await?;
             // One dies; another marks it and adopts.
             first.component().kill()?;
+            ns.api::<DuckWorkerClaim>().delete("unwatched", &DeleteParams::default()).await?;
             let (second, _) = replica(&cluster, "second", &JANITOR).await?;
             let adopted =
                 |w: &DuckWorker| w.status.as_ref().is_some_and(|s| s.owner_epoch == Some(2));
@@ -159,6 +166,9 @@ async fn the_verbs_used_are_the_verbs_granted() -> Result<()> {
             ns.await_object::<DuckWorker>("left", "Idle", is("Idle")).await?;
             ns.api::<DuckWorker>().delete("left", &DeleteParams::default()).await?;
             await_gone(&ns.api(), &left).await?;
+            // Nobody watched the claim go, so whether it did must be read.
+            await_count(ns, "q", "HotIdle", 1).await?;
+            end_pool(ns, "q").await?;
             let leases: Api<Lease> = Api::namespaced(ns.client.clone(), SYSTEM);
             let before = leases.list(&ListParams::default()).await?.items.len();
             second.stop().await?;
