@@ -72,6 +72,14 @@ crash-sweep *ARGS:
 storms SECONDS="60":
     DUCKWORKER_STORM_SECONDS={{SECONDS}} cargo test --package duckworker-e2e --test storms -- --nocapture
 
+# Old and new builds side by side under faults and everyday work, then nothing may be left (see --help)
+soak MINUTES="30" *ARGS:
+    cargo run --package duckworker-e2e --bin soak -- --minutes {{MINUTES}} {{ARGS}}
+
+# Threads that share memory, in many orders: each check in so many of them
+interleavings SCHEDULES="10000":
+    cargo run --package duckworker-interleavings -- {{SCHEDULES}}
+
 # Manifests applied again and again while claims come and go: no conflict, no difference
 gitops MINUTES="10":
     DUCKWORKER_GITOPS_MINUTES={{MINUTES}} cargo test --package duckworker-e2e --test gitops manifests -- --nocapture

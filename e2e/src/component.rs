@@ -205,6 +205,11 @@ impl Component {
         }
     }
 
+    /// Whether the process has ended, or was never started.
+    pub fn has_ended(&self) -> bool {
+        self.lock().as_ref().is_none_or(|running| *running.ended.borrow())
+    }
+
     /// The error for a process that should run and has ended: with its last words.
     pub(crate) fn death(&self) -> anyhow::Error {
         let log = self.log.display();

@@ -9,13 +9,14 @@ use kube::{Api, api::PostParams, runtime::watcher};
 use serde_json::json;
 
 use crate::{
-    cluster::Cluster, controller::ControllerProcess, identity::Identity, wait::await_list,
+    cluster::Cluster, controller::ControllerProcess, controller::controller_binary,
+    identity::Identity, wait::await_list,
 };
 
 /// The namespace that `config/` installs into.
 pub const SYSTEM: &str = "duckworker-system";
 /// The service account of the controller there.
-const ACCOUNT: &str = "duckworker";
+pub(crate) const ACCOUNT: &str = "duckworker";
 
 /// The top of the project.
 pub fn project_root() -> &'static Path {
@@ -61,6 +62,10 @@ impl Cluster {
     }
 }
 
+/// Short Leases: a crash costs seconds.
+const SHORT_LEASES: [&str; 6] =
+    ["--lease-renew", "300ms", "--lease-pause", "2s", "--lease-expire", "3s"];
+
 /// Starts a replica under the controller's own account, with a token bound to a pod as in a
 /// Deployment, and with short Leases. The rights must be installed.
 ///
@@ -70,6 +75,20 @@ pub async fn replica(
     cluster: &Cluster,
     name: &str,
     more: &[&str],
+) -> Result<(ControllerProcess, Identity)> {
+    let args = [&SHORT_LEASES[..], more].concat();
+    replica_of(cluster, name, controller_binary().await?, &args).await
+}
+
+/// The same of any build of the controller, with these flags.
+///
+/// # Errors
+/// When the account is missing or the program does not start.
+pub async fn replica_of(
+    cluster: &Cluster,
+    name: &str,
+    program: &Path,
+    flags: &[&str],
 ) -> Result<(ControllerProcess, Identity)> {
     let pod = json!({
         "metadata": { "name": name },
@@ -82,10 +101,8 @@ pub async fn replica(
     let pods: Api<Pod> = Api::namespaced(cluster.client()?, SYSTEM);
     let pod = pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
     let identity = cluster.service_account(SYSTEM, ACCOUNT, Some(&pod)).await?;
-    let mut args = vec!["controller", "--admin-address", "127.0.0.1:0"];
-    args.extend(["--lease-renew", "300ms", "--lease-pause", "2s", "--lease-expire", "3s"]);
-    args.extend(more);
-    let process = ControllerProcess::start(cluster, name, &identity, &args, &[]).await?;
+    let args = [&["controller", "--admin-address", "127.0.0.1:0"][..], flags].concat();
+    let process = ControllerProcess::start_program(cluster, name, program, &identity, &args, &[])?;
     Ok((process, identity))
 }
 

@@ -53,6 +53,7 @@ mod report;
 pub mod rights;
 pub mod scenario;
 mod service_account;
+pub mod soak;
 mod spawner;
 pub mod sql;
 mod state;

@@ -12,7 +12,9 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::api::WatchParams;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, WatchEvent};
+use kube::core::Status;
 use kube::{Client, ResourceExt as _};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -27,8 +29,10 @@ const LIFE: u32 = 290;
 
 /// Records one namespace.
 pub struct Recorder {
-    watches: JoinSet<Option<Vec<Version>>>,
+    /// Each ends with nothing if it had a gap.
+    watches: JoinSet<Option<()>>,
     over: CancellationToken,
+    versions: UnboundedReceiver<Version>,
 }
 
 impl Recorder {
@@ -47,28 +51,38 @@ impl Recorder {
             (line::LEASES, GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease")),
         ];
         let (mut watches, over) = (JoinSet::new(), CancellationToken::new());
+        let (tell, versions) = unbounded_channel();
         for (collection, kind) in kinds {
             let resource = ApiResource::from_gvk(&kind);
             let api: Api<DynamicObject> =
                 Api::namespaced_with(client.clone(), namespace, &resource);
             let list = api.list(&ListParams::default()).await?;
-            let mut versions = Vec::new();
+            let from = list.metadata.resource_version.clone().unwrap_or_default();
+            let (tell, over) = (tell.clone(), over.clone());
+            let mut follower = Follower { api, collection, from, tell, over };
             for object in &list.items {
-                versions.extend(version(collection, Change::Created, object));
+                follower.tell(Change::Created, object);
             }
-            let from = list.metadata.resource_version.unwrap_or_default();
-            let follower = Follower { api, collection, from, versions, over: over.clone() };
             watches.spawn(follower.follow());
         }
-        Ok(Self { watches, over })
+        Ok(Self { watches, over, versions })
     }
 
-    /// Ends, and returns all versions in order; none if there was a gap.
+    /// The next version, for whoever looks on. Those of one kind come in order. None: all watches
+    /// have ended, so there was a gap.
+    pub async fn next(&mut self) -> Option<Version> {
+        self.versions.recv().await
+    }
+
+    /// Ends, and returns the versions that nobody has looked at, in order; none if there was a gap.
     pub async fn finish(mut self) -> Option<Vec<Version>> {
         self.over.cancel();
-        let mut all = Vec::new();
         while let Some(recorded) = self.watches.join_next().await {
-            all.extend(recorded.ok().flatten()?);
+            recorded.ok().flatten()?;
+        }
+        let mut all = Vec::new();
+        while let Some(version) = self.versions.recv().await {
+            all.push(version);
         }
         all.sort_by_key(|version| version.revision);
         Some(all)
@@ -89,7 +103,7 @@ impl Recorder {
 }
 
 /// Tests have Leases of seconds and margins of their own; times are those at which they were seen.
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         expire: Duration::from_secs(1),
         renew: Duration::from_mins(1),
@@ -103,12 +117,12 @@ struct Follower {
     api: Api<DynamicObject>,
     collection: &'static str,
     from: String,
-    versions: Vec<Version>,
+    tell: UnboundedSender<Version>,
     over: CancellationToken,
 }
 
 impl Follower {
-    async fn follow(mut self) -> Option<Vec<Version>> {
+    async fn follow(mut self) -> Option<()> {
         let params = WatchParams::default().timeout(LIFE);
         loop {
             let Ok(stream) = self.api.watch(&params, &self.from).await else {
@@ -123,9 +137,10 @@ impl Follower {
                 let event = tokio::select! {
                     biased;
                     event = events.next() => event,
-                    () = self.quiet() => return Some(self.versions),
+                    () = self.quiet() => return Some(()),
                 };
                 match event {
+                    Some(Ok(WatchEvent::Error(error))) if !is_forgotten(&error) => break,
                     Some(Ok(event)) => self.take(event)?,
                     Some(Err(_)) | None => break,
                 }
@@ -152,9 +167,22 @@ impl Follower {
             WatchEvent::Error(_) => return None,
         };
         self.from = object.resource_version()?;
-        self.versions.extend(version(self.collection, change, &object));
+        self.tell(change, &object);
         Some(())
     }
+
+    fn tell(&mut self, change: Change, object: &DynamicObject) {
+        if let Some(version) = version(self.collection, change, object) {
+            // Nobody listens any more only when the recording is thrown away.
+            let _ = self.tell.send(version);
+        }
+    }
+}
+
+/// `410 Gone`: the server does not know the versions since then. Whatever else it complains of, such
+/// as a store that does not answer, it tells everything the next time.
+fn is_forgotten(error: &Status) -> bool {
+    error.code == 410
 }
 
 #[allow(clippy::disallowed_methods, reason = "when it was seen, for a person who reads it")]

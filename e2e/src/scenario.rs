@@ -59,7 +59,7 @@ pub async fn scenario_unchecked<T>(
 
 /// Installs, and makes the garbage collector look: by itself it learns of a new kind only within
 /// half a minute, and lets no foreground or orphaning deletion of it end before.
-async fn install(cluster: &Cluster) -> Result<()> {
+pub(crate) async fn install(cluster: &Cluster) -> Result<()> {
     cluster.install_crds().await?;
     cluster.controller_manager()?.restart()
 }

@@ -9,6 +9,9 @@ use kube::{Api, ResourceExt as _, api::PostParams};
 
 use crate::{cluster::Cluster, identity::Identity};
 
+/// How long a token is good for, in seconds: nothing here renews it, and no test runs longer.
+const LIFE: i64 = 24 * 3600;
+
 impl Cluster {
     /// Signs in as a service account. With a pod, the token is bound to it: the API server then
     /// tells the pod's name and uid to admission policies and to the audit log, and refuses the
@@ -26,7 +29,12 @@ impl Cluster {
             name: Some(pod.name_any()),
             uid: pod.uid(),
         });
-        let spec = TokenRequestSpec { bound_object_ref, ..TokenRequestSpec::default() };
+        let expiration_seconds = Some(LIFE);
+        let spec = TokenRequestSpec {
+            bound_object_ref,
+            expiration_seconds,
+            ..TokenRequestSpec::default()
+        };
         let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
         let answer: TokenRequest = accounts
             .create_subresource("token", account, &PostParams::default(), &request)

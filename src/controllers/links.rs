@@ -89,6 +89,9 @@ impl Links {
     /// The watch on workers told this: it concerns the worker's pool, the claim that it names, and
     /// those that wait for one like it.
     pub fn worker_followed(&self, event: &Event<DuckWorker>) {
+        if let Event::InitDone = event {
+            return self.workers_listed();
+        }
         self.holdings.follow(event);
         let (Event::Apply(worker) | Event::InitApply(worker) | Event::Delete(worker)) = event
         else {
@@ -116,11 +119,36 @@ impl Links {
         let _ = self.changed_pools.send(pool);
     }
 
+    /// The watch on workers began anew. Who went while nobody watched is told by no event.
+    fn workers_listed(&self) {
+        for (namespace, tenant) in self.holdings.end_listing() {
+            let _ = self.changed_tenants.send(ObjectRef::new(&tenant).within(&namespace));
+        }
+        for gone in self.members.end_listing() {
+            let namespace = gone.pool.namespace.clone().unwrap_or_default();
+            if let Some(claim) = gone.claim {
+                let _ = self.changed_claims.send(ObjectRef::new(&claim).within(&namespace));
+            }
+            let _ = self.changed_pools.send(gone.pool);
+        }
+    }
+
+    /// The same of claims: pools were to have workers for some that are gone, and workers serve some.
+    fn claims_listed(&self) {
+        for (namespace, pool) in self.waiting.end_listing() {
+            let _ = self.changed_pools.send(ObjectRef::new(&pool).within(&namespace));
+        }
+        self.members.all_claimed().into_iter().for_each(|worker| self.tell_worker(worker));
+    }
+
     /// The watch on claims told this: it concerns the pool, which may need more workers, and the
     /// worker that names the claim.
     pub fn claim_followed(&self, event: &Event<DuckWorkerClaim>) {
-        self.waiting.follow(event);
         self.misses.follow(event);
+        if let Event::InitDone = event {
+            return self.claims_listed();
+        }
+        self.waiting.follow(event);
         let (Event::Apply(claim) | Event::InitApply(claim) | Event::Delete(claim)) = event else {
             return;
         };
@@ -267,4 +295,85 @@ pub fn told<T: Send>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> + 
     stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|value| (value, receiver))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object<T: serde::de::DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
+    }
+
+    /// A worker of the pool `p` that serves the claim `c` of `acme`.
+    fn worker() -> DuckWorker {
+        object(json!({
+            "metadata": { "name": "w", "namespace": "data", "uid": "w", "resourceVersion": "7",
+                "ownerReferences": [{ "apiVersion": "duckworker.dev/v1alpha1", "name": "p",
+                    "kind": "DuckWorkerPool", "uid": "pool-1", "controller": true }] },
+            "spec": { "template": { "spec": { "containers": [{ "name": "duckdb", "image": "i" }] } } },
+            "status": { "state": "Hot", "owner": "me", "ownerEpoch": 1, "tenant": "acme",
+                "claim": { "name": "c", "uid": "c" } },
+        }))
+    }
+
+    fn claim(name: &str) -> DuckWorkerClaim {
+        object(json!({
+            "metadata": { "name": name, "namespace": "data", "uid": name },
+            "spec": { "poolName": "p", "tenant": "acme" },
+            "status": { "phase": "Pending" },
+        }))
+    }
+
+    fn drained<K: kube::Resource<DynamicType = ()>>(
+        end: &mut UnboundedReceiver<ObjectRef<K>>,
+    ) -> Vec<String> {
+        std::iter::from_fn(|| end.try_recv().ok()).map(|object| object.name).collect()
+    }
+
+    #[test]
+    fn a_claim_that_went_while_nobody_watched_concerns_its_pool_and_its_worker() {
+        let (links, mut ends) = Links::new();
+        links.worker_followed(&Event::Apply(worker()));
+        links.claim_followed(&Event::Apply(claim("waits")));
+        drained(&mut ends.changed_pools);
+        drained(&mut ends.seated_workers);
+        for event in [Event::Init, Event::InitDone] {
+            links.claim_followed(&event);
+        }
+        assert_eq!(drained(&mut ends.changed_pools), ["p"]);
+        assert_eq!(drained(&mut ends.seated_workers), ["w"]);
+        assert!(links.waiting.tenants("data", "p").is_empty());
+    }
+
+    #[test]
+    fn a_worker_that_went_while_nobody_watched_concerns_pool_claim_and_tenant() {
+        let (links, mut ends) = Links::new();
+        links.worker_followed(&Event::Apply(worker()));
+        drained(&mut ends.changed_pools);
+        drained(&mut ends.changed_claims);
+        drained(&mut ends.changed_tenants);
+        for event in [Event::Init, Event::InitDone] {
+            links.worker_followed(&event);
+        }
+        assert_eq!(drained(&mut ends.changed_pools), ["p"]);
+        assert_eq!(drained(&mut ends.changed_claims), ["c"]);
+        assert_eq!(drained(&mut ends.changed_tenants), ["acme"]);
+        assert!(links.holdings.of("data", "acme").is_empty());
+    }
+
+    #[test]
+    fn what_is_listed_again_concerns_nobody_more_than_before() {
+        let (links, mut ends) = Links::new();
+        links.worker_followed(&Event::Apply(worker()));
+        for event in [Event::Init, Event::InitApply(worker())] {
+            links.worker_followed(&event);
+        }
+        drained(&mut ends.changed_pools);
+        links.worker_followed(&Event::InitDone);
+        assert!(drained(&mut ends.changed_pools).is_empty());
+        assert!(drained(&mut ends.changed_tenants).is_empty());
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use duckworker_api::{DuckWorker, labels};
 use duckworker_client::cache::{guarded_watch, watch_backoff};
 use duckworker_client::{Connection, WorkerCache};
-use duckworker_core::Uid;
+use duckworker_core::{Uid, WorkerState};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -210,16 +210,50 @@ pub fn worker_of<K: ResourceExt>(child: &K) -> Option<ObjectRef<DuckWorker>> {
     Some(ObjectRef::new(name).within(&child.namespace()?))
 }
 
-/// The workers that a change of an instance's Lease concerns: those that no live one holds.
+/// The workers that a change of an instance's Lease concerns: those that no live one holds, and those
+/// that have ended. Whoever's turn it is sees to the rest of these, also where the owner is a control
+/// plane that lives on.
 pub fn unheld(
     workers: &Store<DuckWorker>,
     is_held: impl Fn(&str) -> bool,
 ) -> Vec<ObjectRef<DuckWorker>> {
     let owner = |worker: &DuckWorker| worker.status.as_ref().and_then(|s| s.owner.clone());
+    let has_ended = |worker: &DuckWorker| {
+        let state = worker.status.as_ref().and_then(|status| status.state.parse().ok());
+        state.is_some_and(WorkerState::is_terminal)
+    };
     workers
         .state()
         .iter()
-        .filter(|worker| owner(worker).is_none_or(|owner| !is_held(&owner)))
+        .filter(|worker| has_ended(worker) || owner(worker).is_none_or(|owner| !is_held(&owner)))
         .map(|worker: &Arc<DuckWorker>| ObjectRef::from_obj(&**worker))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_has_ended_concerns_whoever_s_turn_it_is_though_its_owner_lives() {
+        let (store, mut writer) = store();
+        for (name, state, owner) in
+            [("serves", "Hot", "living"), ("ended", "Retired", "living"), ("orphan", "Hot", "dead")]
+        {
+            let worker = json!({
+                "metadata": { "name": name, "namespace": "data", "uid": name },
+                "spec": { "template": { "spec": { "containers": [] } } },
+                "status": { "state": state, "owner": owner, "ownerEpoch": 1 },
+            });
+            writer.apply_watcher_event(&watcher::Event::Apply(
+                serde_json::from_value::<DuckWorker>(worker).unwrap(),
+            ));
+        }
+        let told = unheld(&store, |owner| owner == "living");
+        let mut names: Vec<String> = told.into_iter().map(|worker| worker.name).collect();
+        names.sort();
+        assert_eq!(names, ["ended", "orphan"]);
+    }
 }

@@ -15,62 +15,19 @@ use duckworker_api::labels::COMPONENT;
 use duckworker_client::Connection;
 use duckworker_client::answer::{self, Answer};
 use duckworker_core::Owner;
-use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::leadership::{Leadership, Reign};
 use crate::observe::JanitorMetrics;
 use crate::settings::LeaseTimes;
 
 /// The name of the Lease.
 pub const LEASE: &str = "duckworker-janitor";
-
-/// Whether this instance leads.
-#[derive(Debug, Clone)]
-pub struct Leadership {
-    until: Option<watch::Receiver<Option<Instant>>>,
-}
-
-impl Leadership {
-    /// Always: there is no election.
-    pub const fn always() -> Self {
-        Self { until: None }
-    }
-
-    /// Yields whenever this instance comes to lead, also after its time ran out unrenewed: what it
-    /// was asked meanwhile, it did not do.
-    pub fn gained(&self) -> impl Stream<Item = ()> + Send + use<> {
-        let gained = self.until.clone().map(|until| {
-            stream::unfold((until, None), async |(mut until, mut led): (_, Option<Instant>)| {
-                loop {
-                    let leads = *watch::Receiver::borrow_and_update(&mut until);
-                    let gap = led.is_none_or(|led| Instant::now() >= led);
-                    led = leads;
-                    if leads.is_some() && gap {
-                        return Some(((), (until, led)));
-                    }
-                    until.changed().await.ok()?;
-                }
-            })
-        });
-        match gained {
-            Some(gained) => gained.left_stream(),
-            None => stream::once(std::future::ready(())).right_stream(),
-        }
-    }
-
-    /// Whether it leads at this moment.
-    pub fn is_held(&self) -> bool {
-        let Some(until) = &self.until else { return true };
-        let until: Option<Instant> = *until.borrow();
-        until.is_some_and(|until| Instant::now() < until)
-    }
-}
 
 /// Contends for the Lease.
 pub struct Elector {
@@ -79,7 +36,7 @@ pub struct Elector {
     me: Owner,
     times: LeaseTimes,
     metrics: JanitorMetrics,
-    until: watch::Sender<Option<Instant>>,
+    reign: Reign,
     /// The Lease as we last wrote it, while we hold it.
     held: Option<Lease>,
     /// A version of somebody else's, and since when it stands still.
@@ -95,10 +52,10 @@ impl Elector {
         times: LeaseTimes,
         metrics: JanitorMetrics,
     ) -> (Self, Leadership) {
-        let (until, watched) = watch::channel(None);
+        let (reign, leadership) = Reign::new();
         let api = Api::namespaced(connection.client.clone(), namespace);
-        let elector = Self { api, connection, me, times, metrics, until, held: None, rival: None };
-        (elector, Leadership { until: Some(watched) })
+        let elector = Self { api, connection, me, times, metrics, reign, held: None, rival: None };
+        (elector, leadership)
     }
 
     /// Contends until it is told to stop, then gives the Lease up.
@@ -113,11 +70,11 @@ impl Elector {
     }
 
     fn leads(&self) -> bool {
-        self.until.borrow().is_some_and(|until| Instant::now() < until)
+        self.reign.is_held()
     }
 
     fn resign(&mut self) {
-        if self.until.send_replace(None).is_some() {
+        if self.reign.resign() {
             tracing::info!("no longer runs the janitor");
         }
         self.metrics.leads(false);
@@ -147,7 +104,7 @@ impl Elector {
     }
 
     fn resign_if_leading(&mut self) {
-        if self.until.borrow().is_some() {
+        if self.reign.is_told() {
             self.resign();
         }
     }
@@ -184,7 +141,7 @@ impl Elector {
             Answer::Applied(lease) => {
                 self.held = Some(lease);
                 self.rival = None;
-                if self.until.send_replace(Some(sent + self.times.pause)).is_none() {
+                if self.reign.lead(sent + self.times.pause) {
                     tracing::info!("runs the janitor from now on");
                 }
                 self.times.renew
@@ -244,36 +201,4 @@ enum Verb {
 
 fn holder(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use futures::FutureExt as _;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn who_leads_again_after_its_time_ran_out_is_told_so() {
-        let (sender, watched) = watch::channel(None);
-        let leadership = Leadership { until: Some(watched) };
-        let mut gained = std::pin::pin!(leadership.gained());
-        let mut is_told = || gained.next().now_or_never().flatten().is_some();
-        let lead = || sender.send_replace(Some(Instant::now() + Duration::from_secs(15)));
-        assert!(!is_told());
-        lead();
-        assert!(is_told());
-        tokio::time::advance(Duration::from_secs(5)).await;
-        lead();
-        assert!(!is_told(), "a renewal in time");
-        tokio::time::advance(Duration::from_secs(16)).await;
-        assert!(!leadership.is_held());
-        lead();
-        assert!(is_told(), "a renewal after a gap");
-        sender.send_replace(None);
-        assert!(!is_told());
-        lead();
-        assert!(is_told(), "the Lease was somebody else's meanwhile");
-    }
 }

@@ -9,6 +9,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`elector`] | who of several instances is the janitor |
+//! | [`leadership`] | whether this instance is |
 //! | [`round`] | what the steps share: tools, a look at all workers, the way to act on many things |
 //! | [`workers`] | the steps `orphans` and `stuck` |
 //! | [`parked`] | the step `parked` |
@@ -19,6 +20,7 @@
 
 pub mod elector;
 pub mod instances;
+pub mod leadership;
 pub mod parked;
 pub mod round;
 pub mod strays;
@@ -30,7 +32,8 @@ use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use self::elector::{Elector, Leadership};
+pub use self::elector::Elector;
+pub use self::leadership::Leadership;
 pub use self::round::Tools;
 use self::round::{Memory, Round};
 

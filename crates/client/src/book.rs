@@ -5,7 +5,7 @@
 //! epoch and memory change in one step. Slots of other workers are never waited for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use duckworker_core::plan::refresh::Given;
 use duckworker_core::{LeaseFence, Uid, Worker};
@@ -13,6 +13,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 
 use crate::attempt::Attempt;
 use crate::store::Stored;
+use crate::sync::{Mutex, PoisonError};
 
 /// What is known of one worker.
 #[derive(Debug, Default)]
@@ -66,11 +67,17 @@ impl Slot {
 }
 
 /// All slots of one instance.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Book {
     slots: Mutex<HashMap<Uid, Arc<AsyncMutex<Slot>>>>,
     /// How many leases are held.
     held: watch::Sender<usize>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self { slots: Mutex::default(), held: watch::channel(0).0 }
+    }
 }
 
 impl Book {
@@ -146,8 +153,11 @@ impl Book {
         if self.forget_decided(uid) == Forgotten::Busy {
             let (book, uid) = (Arc::clone(self), uid.clone());
             tokio::spawn(async move {
-                drop(book.lock_known(&uid).await);
-                book.forget_decided(&uid);
+                // Others may wait for the slot, too, and be at it after us.
+                while book.forget_decided(&uid) == Forgotten::Busy {
+                    drop(book.lock_known(&uid).await);
+                    tokio::task::yield_now().await;
+                }
             });
         }
     }

@@ -43,6 +43,7 @@
 mod claim;
 mod follow;
 mod held;
+mod holding;
 mod shutdown;
 
 use std::collections::HashMap;
@@ -67,8 +68,9 @@ use crate::refresh::{RefreshSettings, Refresher};
 use crate::store::WorkerStore;
 
 pub use claim::ClaimError;
-use held::Holding;
-pub use held::{Gone, HeldWorker, Session};
+pub use held::HeldWorker;
+use holding::Holding;
+pub use holding::{Gone, Session};
 pub use shutdown::{Idlers, ShutdownReport};
 
 /// Where a control plane works, and its times.

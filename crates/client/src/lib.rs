@@ -52,6 +52,7 @@ pub mod protocol;
 pub mod refresh;
 pub mod status;
 pub mod store;
+mod sync;
 pub mod tenants;
 pub mod token;
 

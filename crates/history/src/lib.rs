@@ -11,10 +11,12 @@
 //! | [`seen`] | a worker, a pod, a Lease, as far as the rules read them |
 //! | [`world`] | everything as it stood before the version that is looked at |
 //! | [`rules`] | the rules, a file for each group |
+//! | [`rest`] | what is not as it should be when nothing happens any more |
 //! | [`check`](mod@check) | runs a history past all rules |
 
 pub mod check;
 pub mod line;
+pub mod rest;
 pub mod rules;
 pub mod seen;
 #[cfg(test)]

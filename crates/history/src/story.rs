@@ -80,6 +80,12 @@ impl Story {
         self.push(&collection, if is_new { Change::Created } else { Change::Updated }, object);
     }
 
+    /// It goes.
+    pub fn remove(&mut self, kind: &str, name: &str) {
+        let object = json!({ "metadata": { "name": name, "uid": name } });
+        self.push(&format!("duck{kind}.duckworker.dev"), Change::Deleted, object);
+    }
+
     /// A worker's object goes.
     pub fn remove_worker(&mut self, name: &str) {
         let worker = self.workers.remove(name).unwrap_or_default();
@@ -196,10 +202,19 @@ impl Story {
 
     /// The same as [`Story::broke`], with a quiet end.
     pub fn broke_when_calm(&self, rule: &str) {
+        assert_broke(&self.checked_when_calm(), rule);
+    }
+
+    /// The same as [`Story::kept`], with a quiet end.
+    pub fn kept_when_calm(&self, rule: &str) {
+        let report = self.checked_when_calm();
+        assert!(report.iter().all(|violation| violation.rule != rule), "{rule}: {report:#?}");
+    }
+
+    fn checked_when_calm(&self) -> Report {
         let quiet_since = self.now - SignedDuration::from_secs(60);
         let calm = Some(Calm { quiet_since, end: self.now });
-        let settings = Settings { calm, ..Settings::default() };
-        assert_broke(&Checker::check(settings, &self.lines), rule);
+        Checker::check(Settings { calm, ..Settings::default() }, &self.lines)
     }
 }
 

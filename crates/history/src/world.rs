@@ -7,7 +7,7 @@ use duckworker_core::OwnerStanding;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::line::{Change, LEASES, PODS, SECRETS, Version, WORKERS, uid_of};
+use crate::line::{CLAIMS, Change, LEASES, PODS, SECRETS, Version, WORKERS, uid_of};
 use crate::seen::{self, Worker};
 
 /// What the rules must be told.
@@ -69,7 +69,7 @@ pub struct World {
     objects: BTreeMap<(String, String), Object>,
     /// Workers, read, by uid.
     workers: BTreeMap<String, Worker>,
-    /// The uids of workers that are gone, and when they went.
+    /// The uids of workers and claims that are gone, and when they went.
     gone: BTreeMap<String, Timestamp>,
     /// The state of every instance that ever had a Lease, by its identity; none once that is gone.
     instances: BTreeMap<String, Option<OwnerStanding>>,
@@ -86,7 +86,7 @@ impl World {
         self.workers.iter()
     }
 
-    /// When this worker went, if it did.
+    /// When this worker or this claim went, if it did.
     pub fn gone_since(&self, uid: &str) -> Option<Timestamp> {
         self.gone.get(uid).copied()
     }
@@ -141,8 +141,8 @@ impl World {
         let key = (version.collection.clone(), uid.clone());
         if version.change == Change::Deleted {
             self.objects.remove(&key);
-            if version.collection == WORKERS {
-                self.workers.remove(&uid);
+            self.workers.remove(&uid);
+            if [WORKERS, CLAIMS].contains(&version.collection.as_str()) {
                 self.gone.insert(uid, version.at);
             }
             return;

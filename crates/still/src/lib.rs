@@ -5,11 +5,16 @@
 //! Their seeds come from the C function `getrandom`, which the standard library calls through a
 //! weak symbol; a program that defines that function is asked instead of the kernel.
 //!
+//! One library asks for more: ahash, under kube's stores, mixes in where the kernel has put the program
+//! and its heap, which is another place each time. It takes another source, once.
+//!
 //! This is the one unsafe function of the project. It is linked into simulations and into nothing
 //! that is shipped, and without [`hold`] it hands every request on to the kernel.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use ahash::random_state::{RandomSource, set_random_source};
 
 static HELD: AtomicBool = AtomicBool::new(false);
 static SEED: AtomicU64 = AtomicU64::new(0);
@@ -24,6 +29,17 @@ thread_local! {
 pub fn hold(seed: u64) {
     SEED.store(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15), Ordering::SeqCst);
     HELD.store(true, Ordering::SeqCst);
+    // Taken the first time only; it is the same whatever the seed, and what it is mixed with is not.
+    let _ = set_random_source(Count(AtomicUsize::new(1)));
+}
+
+/// Each map's number, in the place of an address.
+struct Count(AtomicUsize);
+
+impl RandomSource for Count {
+    fn gen_hasher_seed(&self) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 /// The next number (splitmix64).

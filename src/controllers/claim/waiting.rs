@@ -55,13 +55,19 @@ impl Waiting {
         let mut inner = self.lock();
         match event {
             Event::Init => inner.listing += 1,
-            Event::InitDone => inner.end_listing(),
+            Event::InitDone => drop(inner.end_listing()),
             Event::InitApply(claim) | Event::Apply(claim) => match parse::claim(claim) {
                 Ok(claim) if claim.waits() => inner.enter(&claim),
                 _ => inner.leave(claim),
             },
             Event::Delete(claim) => inner.leave(claim),
         }
+    }
+
+    /// The watch has listed all claims anew. Returns the pools that lost claims meanwhile: no event
+    /// tells of those.
+    pub fn end_listing(&self) -> BTreeSet<(String, String)> {
+        self.lock().end_listing()
     }
 
     /// A claim has a worker, which names it. What the claim itself says comes later.
@@ -235,19 +241,22 @@ impl Inner {
         self.queues.entry(pool).or_default().enter(tenant, place);
     }
 
-    /// What the new listing did not show waits no more.
-    fn end_listing(&mut self) {
+    /// What the new listing did not show waits no more. Returns their pools.
+    fn end_listing(&mut self) -> BTreeSet<PoolName> {
         let listing = self.listing;
         let (stay, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.claims)
             .into_iter()
             .partition(|(_, entry)| entry.listing == listing);
         self.claims = stay;
+        let mut pools = BTreeSet::new();
         for entry in gone.into_values().filter(|entry| entry.served.is_none()) {
             if let Some(queue) = self.queues.get_mut(&entry.pool) {
                 queue.leave(&entry.tenant, &entry.place);
             }
+            pools.insert(entry.pool);
         }
         self.queues.retain(|_, queue| !queue.is_empty());
+        pools
     }
 }
 

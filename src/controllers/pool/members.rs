@@ -38,6 +38,8 @@ struct Inner {
 #[derive(Debug)]
 struct Entry {
     member: Member,
+    /// The pool, by its name.
+    pool: Option<ObjectRef<DuckWorkerPool>>,
     known: Known,
     /// The version that was shown.
     version: Version,
@@ -62,6 +64,15 @@ enum Known {
     Unseen(Instant),
 }
 
+/// A worker that went while nobody watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vanished {
+    /// Its pool.
+    pub pool: ObjectRef<DuckWorkerPool>,
+    /// The name of its claim.
+    pub claim: Option<String>,
+}
+
 impl Members {
     /// Takes in what the watch tells. Returns the pool that it concerns.
     pub fn follow(&self, event: &Event<DuckWorker>) -> Option<ObjectRef<DuckWorkerPool>> {
@@ -72,7 +83,7 @@ impl Members {
                 None
             }
             Event::InitDone => {
-                inner.end_listing();
+                drop(inner.end_listing());
                 None
             }
             Event::InitApply(worker) | Event::Apply(worker) => {
@@ -85,6 +96,23 @@ impl Members {
                 pool_ref(worker)
             }
         }
+    }
+
+    /// The watch has listed all workers anew. Returns what those belonged to that went meanwhile: no
+    /// event tells of them.
+    pub fn end_listing(&self) -> Vec<Vanished> {
+        self.lock().end_listing()
+    }
+
+    /// All workers that name a claim, by namespace and name.
+    pub fn all_claimed(&self) -> Vec<(String, String)> {
+        let inner = self.lock();
+        let claimed: BTreeSet<&Uid> = inner.claimed.values().flatten().collect();
+        let found = claimed.into_iter().filter_map(|worker| {
+            let entry = inner.pools.get(inner.pool_of.get(worker)?)?.get(worker)?;
+            Some((entry.pool.as_ref()?.namespace.clone()?, entry.member.name.clone()))
+        });
+        found.collect()
     }
 
     /// The claim that a worker was last seen to name.
@@ -176,7 +204,8 @@ impl Inner {
             self.claimed.entry(claim.uid.clone()).or_default().insert(member.uid.clone());
         }
         let (uid, kept) = (member.uid.clone(), member.claim.clone());
-        members.insert(uid.clone(), Entry { member, known, version, made });
+        let entry = Entry { member, pool: pool_ref(worker), known, version, made };
+        members.insert(uid.clone(), entry);
         if let Some(claim) = released.filter(|old| kept.as_ref() != Some(old)) {
             self.unname(&claim.uid, &uid);
         }
@@ -220,13 +249,18 @@ impl Inner {
     }
 
     /// What the new listing did not show is gone.
-    fn end_listing(&mut self) {
+    fn end_listing(&mut self) -> Vec<Vanished> {
         let listing = self.listing;
+        let mut vanished = Vec::new();
         for members in self.pools.values_mut() {
-            members.retain(|_, entry| match entry.known {
-                Known::Watched(seen) => seen == listing,
-                Known::Unseen(_) => true,
+            let gone = members.extract_if(.., |_, entry| match entry.known {
+                Known::Watched(seen) => seen != listing,
+                Known::Unseen(_) => false,
             });
+            vanished.extend(gone.filter_map(|(_, entry)| {
+                let claim = entry.member.claim.map(|claim| claim.name);
+                Some(Vanished { pool: entry.pool?, claim })
+            }));
         }
         self.pools.retain(|_, members| !members.is_empty());
         let pools = &self.pools;
@@ -238,6 +272,7 @@ impl Inner {
             workers.retain(|worker| pool_of.contains_key(worker));
             !workers.is_empty()
         });
+        vanished
     }
 }
 

@@ -50,7 +50,7 @@ impl Holdings {
         let mut inner = self.lock();
         match event {
             Event::Init => inner.listing += 1,
-            Event::InitDone => inner.end_listing(),
+            Event::InitDone => drop(inner.end_listing()),
             Event::InitApply(worker) | Event::Apply(worker) => {
                 let held = worker.status.as_ref().and_then(|status| status.tenant.as_deref());
                 match (held, worker.spec.tenant.as_deref()) {
@@ -63,6 +63,12 @@ impl Holdings {
             }
             Event::Delete(worker) => inner.leave(&name_of(worker)),
         }
+    }
+
+    /// The watch has listed all workers anew. Returns the tenants, by namespace and name, whose
+    /// workers went meanwhile: no event tells of those.
+    pub fn end_listing(&self) -> BTreeSet<Name> {
+        self.lock().end_listing()
     }
 
     /// The names of a tenant's workers.
@@ -125,12 +131,16 @@ impl Inner {
     }
 
     /// What the new listing did not show is gone.
-    fn end_listing(&mut self) {
+    fn end_listing(&mut self) -> BTreeSet<Name> {
         let gone = self.workers.iter().filter(|(_, known)| known.listing != self.listing);
-        let gone: Vec<Name> = gone.map(|(worker, _)| worker.clone()).collect();
-        for worker in gone {
+        let gone: Vec<(Name, String)> =
+            gone.map(|(worker, known)| (worker.clone(), known.tenant.clone())).collect();
+        let mut tenants = BTreeSet::new();
+        for (worker, tenant) in gone {
             self.leave(&worker);
+            tenants.insert((worker.0, tenant));
         }
+        tenants
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::PoisonError;
 use duckworker_core::plan::claim::{Wanted, candidates};
 use duckworker_core::{Epoch, Image, Miss, Reason, Tenant, WorkerState};
 
-use super::held::{HeldWorker, Holding};
+use super::held::HeldWorker;
+use super::holding::Holding;
 use super::{ControlPlane, Shared};
 use crate::activation::ActivationError;
 use crate::error::Error;

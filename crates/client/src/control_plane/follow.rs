@@ -13,7 +13,8 @@ use kube::runtime::watcher;
 use tokio::sync::watch;
 
 use super::Shared;
-use super::held::{Gone, HeldWorker, Holding};
+use super::held::HeldWorker;
+use super::holding::{Gone, Holding};
 use crate::children::Children;
 use crate::error::Error;
 use crate::health::HealthFollower;

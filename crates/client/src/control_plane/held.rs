@@ -4,99 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duckworker_core::{Reason, Tenant, WorkerKey};
-use tokio::sync::watch;
 
 use super::Shared;
+use super::holding::{Closed, Gone, Holding, Session};
 use crate::drain::Drained;
 use crate::error::Error;
 use crate::outcome::{Origin, Outcome};
 use crate::token::{WorkerLease, WorkerSnapshot};
-
-/// Why a worker is not held any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gone {
-    /// It was released, and is parked for its tenant.
-    Released,
-    /// It drains, or has: we or somebody else ended it in good order.
-    Drained,
-    /// It ran and is gone, with its sessions.
-    Lost(Reason),
-    /// It is somebody else's.
-    Taken,
-}
-
-/// What is known of a worker in hand, shared by all who know of it.
-#[derive(Debug)]
-pub(super) struct Holding {
-    pub(super) worker: WorkerSnapshot,
-    pub(super) tenant: Tenant,
-    use_of: watch::Sender<Use>,
-}
-
-/// How it is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Use {
-    sessions: usize,
-    /// New sessions are taken.
-    open: bool,
-    /// Somebody sees to its end already.
-    leaving: bool,
-    gone: Option<Gone>,
-}
-
-impl Holding {
-    pub(super) fn new(worker: WorkerSnapshot, tenant: Tenant) -> Arc<Self> {
-        let use_of =
-            watch::Sender::new(Use { sessions: 0, open: true, leaving: false, gone: None });
-        Arc::new(Self { worker, tenant, use_of })
-    }
-
-    /// From now on it takes no new sessions.
-    pub(super) fn close(&self) {
-        self.use_of.send_modify(|used| used.open = false);
-    }
-
-    fn reopen(&self) {
-        self.use_of.send_modify(|used| used.open = used.gone.is_none() && !used.leaving);
-    }
-
-    /// Takes no new sessions any more. True for the first who asks: it is his to end.
-    pub(super) fn begin_leaving(&self) -> bool {
-        self.use_of.send_if_modified(|used| {
-            used.open = false;
-            !std::mem::replace(&mut used.leaving, true)
-        })
-    }
-
-    /// Tells everybody who waits, once: the first reason stays.
-    pub(super) fn end(&self, why: Gone) {
-        self.use_of.send_modify(|used| {
-            used.open = false;
-            used.gone.get_or_insert(why);
-        });
-    }
-
-    pub(super) fn sessions(&self) -> usize {
-        self.use_of.borrow().sessions
-    }
-
-    /// Waits until no session is open on it, or it is gone.
-    pub(super) async fn unused(&self) {
-        let mut used = self.use_of.subscribe();
-        let unused = |used: &Use| used.sessions == 0 || used.gone.is_some();
-        let _ = used.wait_for(unused).await;
-    }
-
-    async fn gone(&self) -> Gone {
-        let mut used = self.use_of.subscribe();
-        // The sender lives as long as this.
-        used.wait_for(|used| used.gone.is_some())
-            .await
-            .ok()
-            .and_then(|used| used.gone)
-            .unwrap_or(Gone::Taken)
-    }
-}
 
 /// A worker that this control plane holds for a tenant: Hot, its health watched and its
 /// credentials kept fresh. Dropped without being released it stays held: the next
@@ -144,11 +58,7 @@ impl HeldWorker {
 
     /// Counts a session on it until the value is dropped. None: it takes no new ones.
     pub fn open_session(&self) -> Option<Session> {
-        let opened = self.holding.use_of.send_if_modified(|used| {
-            used.sessions += usize::from(used.open);
-            used.open
-        });
-        opened.then(|| Session(Arc::clone(&self.holding)))
+        self.holding.open_session()
     }
 
     /// How many sessions are open on it.
@@ -206,38 +116,5 @@ impl HeldWorker {
         let why = if matches!(drained, Drained::Missed(_)) { Gone::Taken } else { Gone::Drained };
         self.shared.let_go(&self.key().uid, why);
         Ok(drained)
-    }
-}
-
-/// A worker that takes no new sessions for now; unless it stays so, it takes them again.
-struct Closed<'a>(Option<&'a Holding>);
-
-impl<'a> Closed<'a> {
-    fn new(holding: &'a Holding) -> Self {
-        holding.close();
-        Self(Some(holding))
-    }
-
-    fn stay(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Closed<'_> {
-    fn drop(&mut self) {
-        if let Some(holding) = self.0 {
-            holding.reopen();
-        }
-    }
-}
-
-/// A session on a worker, for as long as this value lives.
-#[derive(Debug)]
-#[must_use = "the session ends when this is dropped"]
-pub struct Session(Arc<Holding>);
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.0.use_of.send_modify(|used| used.sessions = used.sessions.saturating_sub(1));
     }
 }

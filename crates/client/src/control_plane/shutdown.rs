@@ -11,7 +11,8 @@ use duckworker_core::{Reason, WorkerKey, WorkerState};
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::held::{HeldWorker, Holding};
+use super::held::HeldWorker;
+use super::holding::Holding;
 use super::{ControlPlane, Shared};
 use crate::drain::Drained;
 use crate::error::Error;

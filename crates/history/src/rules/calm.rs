@@ -1,5 +1,5 @@
-//! L1 to L9: when the faults have stopped and there was time, everything is as it should be, and
-//! stays so without a write.
+//! L1 to L11: when the faults have stopped and there was time, everything is as it should be, and
+//! stays so without a write. What can be told from one moment stands in [`crate::rest`].
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::check::{Report, Rule, Step, Violation};
 use crate::line::{CLAIMS, Change, LEASES, PODS, POOLS, SECRETS, WORKERS, name_of, uid_of};
-use crate::seen::{Worker, holder, instance_state, made_for};
+use crate::rest::unrest;
+use crate::seen::{Worker, holder, instance_state};
 use crate::world::{Object, Settings, World, elapsed};
 
 /// Counts the writes of the quiet time.
@@ -41,15 +42,8 @@ impl Rule for Calm {
         };
         for (uid, object) in world.all(WORKERS) {
             let Some(worker) = world.worker(uid) else { continue };
-            for (rule, what) in worker_at_rest(world, settings, worker, calm.end) {
-                tell(rule, WORKERS, object, what);
-            }
-        }
-        for kind in [PODS, SECRETS] {
-            for (_, object) in world.all(kind) {
-                if !has_use(world, object) {
-                    tell("L5", kind, object, "nobody will ever use it".to_owned());
-                }
+            if let Some(what) = stands_still(settings, worker, calm.end) {
+                tell("L2", WORKERS, object, what);
             }
         }
         if let Some((_, lease)) = world.all(LEASES).find(|(_, lease)| is_janitors(&lease.value)) {
@@ -58,44 +52,23 @@ impl Rule for Calm {
                 tell("L9", LEASES, lease, format!("held by {leader:?}, which does not live"));
             }
         }
+        report.extend(unrest(world));
     }
 }
 
-/// L2 no worker stands too long where it should not; L3 none has a dead owner; L4 none that was
-/// deleted is left.
-fn worker_at_rest(
-    world: &World,
-    settings: &Settings,
-    worker: &Worker,
-    end: jiff::Timestamp,
-) -> Vec<(&'static str, String)> {
-    let mut wrong = Vec::new();
-    let state = worker.state.map_or("unknown", Into::into);
-    if worker.deletion.is_some() {
-        wrong.push(("L4", format!("it was deleted, is {state} and does not go")));
-    }
+/// L2: a worker stands too long where it should not.
+fn stands_still(settings: &Settings, worker: &Worker, end: jiff::Timestamp) -> Option<String> {
     if worker.state == Some(WorkerState::Pending) {
-        wrong.push(("L2", "nobody takes it".to_owned()));
+        return Some("nobody takes it".to_owned());
     }
+    let state = worker.state.map_or("unknown", Into::into);
     let waited = worker.state_since.map_or(Duration::ZERO, |since| elapsed(since, end));
     // The janitor's own least times are ten minutes; a history that calm has passed them.
-    if worker.patience().is_some_and(|patience| waited > patience + settings.margin + TEN_MINUTES) {
-        wrong.push(("L2", format!("it stands in {state} for {waited:?}")));
-    }
-    let owner = worker.owner.as_deref().filter(|_| worker.is_active());
-    if let Some(owner) = owner.filter(|owner| world.standing(owner).is_dead()) {
-        wrong.push(("L3", format!("it is {state} and its owner {owner} is dead")));
-    }
-    wrong
+    let limit = worker.patience()? + settings.margin + TEN_MINUTES;
+    (waited > limit).then(|| format!("it stands in {state} for {waited:?}"))
 }
 
 const TEN_MINUTES: Duration = Duration::from_mins(10);
-
-/// L5: what bears our label belongs to a worker that may have it.
-fn has_use(world: &World, object: &Object) -> bool {
-    let Some(uid) = made_for(&object.value) else { return true };
-    world.worker(uid).is_some_and(Worker::is_active)
-}
 
 fn is_janitors(lease: &Value) -> bool {
     lease["metadata"]["labels"][COMPONENT] == "janitor"

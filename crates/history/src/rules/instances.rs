@@ -1,5 +1,5 @@
 //! S19: an instance is marked expired only when its Lease stood still, by somebody whose own Lease
-//! did not; and that never reverts. S20: who is marked writes nothing any more.
+//! did not, or when its pod runs a later one; and that never reverts. S20: who is marked writes nothing any more.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -56,6 +56,9 @@ impl Rule for Instances {
 impl Instances {
     fn marked(&self, step: &Step<'_>, stood_since: Timestamp, drained: bool, report: &mut Report) {
         let stood = elapsed(stood_since, step.at());
+        if has_successor(step) {
+            return;
+        }
         // Clocks may run apart by a quarter; and one that drains for too long is due as it is.
         if !drained && stood < step.settings.expire * 3 / 4 {
             step.breaks(report, "S19", format!("marked expired after {stood:?}"));
@@ -75,6 +78,25 @@ impl Instances {
             step.breaks(report, "S19", what);
         }
     }
+}
+
+/// A later incarnation of the same pod has begun: a pod runs one at a time, so this one is dead, and
+/// nobody need wait until that is seen.
+fn has_successor(step: &Step<'_>) -> bool {
+    let Some(dead) = holder(&step.version.object) else { return false };
+    let Some(pod) = pod_of(dead) else { return false };
+    let Some(lease) = step.world.object(LEASES, step.uid()) else { return false };
+    step.world.all(LEASES).any(|(_, other)| {
+        instance_state(&other.value).is_some()
+            && other.created.0 > lease.created.0
+            && holder(&other.value).and_then(pod_of) == Some(pod)
+    })
+}
+
+/// The pod of an identity, `<pod>.<first 8 of its uid>`. None: it is no pod's.
+fn pod_of(owner: &str) -> Option<&str> {
+    let (pod, _) = owner.rsplit_once('.')?;
+    (!owner.starts_with("user:") && pod.contains('.')).then_some(pod)
 }
 
 /// The longest time without a renewal that reaches into the last `window`. One that has only just
@@ -119,6 +141,20 @@ mod tests {
         story.lease("a", "active");
         story.pass(3);
         story.lease("a", "expired");
+        story.broke("S19");
+    }
+
+    #[test]
+    fn a_pod_that_runs_a_later_one_is_not_waited_for() {
+        let mut story = Story::new();
+        story.lease("a.1.x", "active");
+        story.pass(3);
+        story.lease("a.1.y", "active");
+        story.lease("a.1.x", "expired");
+        story.kept("S19");
+        // Not of another pod, and not the later one.
+        story.lease("b.1.x", "active");
+        story.lease("a.1.y", "expired");
         story.broke("S19");
     }
 

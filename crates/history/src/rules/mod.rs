@@ -17,7 +17,7 @@
 //! | [`pools`] | S15 a pool's maximum |
 //! | [`claims`] | S22 whose worker a claim names |
 //! | [`tenants`] | S23 a tenant's cap |
-//! | [`calm`] | L1 to L9, when the faults have stopped |
+//! | [`calm`] | L1 to L11 and END, when the faults have stopped |
 
 pub mod assignment;
 pub mod authors;

@@ -1,10 +1,7 @@
 //! Pools and claims in the scene: people apply, scale, change and delete them.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use duckworker_api::{DuckWorkerClaim, DuckWorkerPool};
-use duckworker_core::WorkerState;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
@@ -96,43 +93,5 @@ impl Scene {
         let claim = &list.items[self.chance.index(list.items.len())];
         let name = claim.metadata.name.as_deref().unwrap_or_default();
         let _ = self.claims().delete(name, &DeleteParams::default()).await;
-    }
-
-    /// L1: in the end each pool is as full as it should be, and its claims have workers or are
-    /// over.
-    pub(super) async fn unfilled(&self) -> Result<Vec<String>> {
-        let mut wrong = Vec::new();
-        let workers = self.workers.list(&ListParams::default()).await?.items;
-        let mut free = BTreeMap::new();
-        for pool in self.pools().list(&ListParams::default()).await?.items {
-            let name = pool.metadata.name.clone().unwrap_or_default();
-            let its = workers.iter().filter(|worker| {
-                let mut owners = worker.metadata.owner_references.iter().flatten();
-                owners.any(|owner| Some(&owner.uid) == pool.metadata.uid.as_ref())
-            });
-            let states = its.filter_map(|worker| worker.status.as_ref()?.state.parse().ok());
-            let states: Vec<WorkerState> = states.collect();
-            let idle = states.iter().filter(|state| **state == WorkerState::Idle).count();
-            let active = states.iter().filter(|state| state.is_active()).count();
-            let (replicas, max) = (pool.spec.replicas, pool.spec.max_workers);
-            let room = usize::try_from(max)?.saturating_sub(active - idle);
-            let wanted = usize::try_from(replicas)?.min(room);
-            free.insert(name.clone(), idle);
-            if idle != wanted {
-                wrong.push(format!("L1: pool {name} has {idle} idle of {wanted}: {states:?}"));
-            }
-        }
-        let full = self.full_tenants().await?;
-        for claim in self.claims().list(&ListParams::default()).await?.items {
-            let name = claim.metadata.name.clone().unwrap_or_default();
-            let phase = claim.status.as_ref().map(|status| status.phase.as_str());
-            let idle = free.get(&claim.spec.pool_name).copied().unwrap_or(0);
-            let waits = phase.is_none_or(|phase| phase == "Pending");
-            let full = full.contains(&claim.spec.tenant);
-            if waits && idle > 0 && !full {
-                wrong.push(format!("L6: {name} waits, and {idle} workers are idle"));
-            }
-        }
-        Ok(wrong)
     }
 }

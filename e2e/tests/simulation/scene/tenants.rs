@@ -1,11 +1,7 @@
 //! Tenants in the scene: their caps come, change and go.
 
-use std::collections::BTreeSet;
-
-use anyhow::Result;
 use duckworker_api::DuckTenant;
-use duckworker_core::WorkerState;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::Scene;
@@ -39,44 +35,5 @@ impl Scene {
     pub(super) async fn delete_tenant(&mut self) {
         let name = TENANTS[self.chance.index(TENANTS.len())];
         let _ = self.tenants().delete(name, &DeleteParams::default()).await;
-    }
-
-    /// The tenants that hold all that they may hold.
-    pub(super) async fn full_tenants(&self) -> Result<BTreeSet<String>> {
-        let tenants = self.tenants().list(&ListParams::default()).await?.items;
-        let full = tenants.into_iter().filter(|tenant| {
-            let used = tenant.status.as_ref().and_then(|status| status.used).unwrap_or(0);
-            tenant.spec.max_workers.is_some_and(|cap| used >= cap)
-        });
-        Ok(full.filter_map(|tenant| tenant.metadata.name).collect())
-    }
-
-    /// L11: in the end each ledger holds what its tenant holds, and nothing else.
-    pub(super) async fn unbalanced(&self) -> Result<Vec<String>> {
-        let mut wrong = Vec::new();
-        let workers = self.workers.list(&ListParams::default()).await?.items;
-        for tenant in self.tenants().list(&ListParams::default()).await?.items {
-            let name = tenant.metadata.name.clone().unwrap_or_default();
-            if tenant.spec.max_workers.is_none() {
-                continue;
-            }
-            let held = workers.iter().filter(|worker| {
-                let status = worker.status.as_ref();
-                let state = status.and_then(|status| status.state.parse::<WorkerState>().ok());
-                status.and_then(|status| status.tenant.as_ref()) == Some(&name)
-                    && state.is_some_and(WorkerState::is_active)
-            });
-            let held: BTreeSet<_> = held.filter_map(|w| w.metadata.uid.clone()).collect();
-            let status = tenant.status.unwrap_or_default();
-            let entered = status.ledger.into_iter().map(|entry| entry.worker_uid);
-            let entered: BTreeSet<String> = entered.collect();
-            if held != entered {
-                wrong.push(format!("L11: {name} holds {held:?}, its ledger {entered:?}"));
-            }
-            if status.observed_generation != tenant.metadata.generation {
-                wrong.push(format!("L11: the cap of {name} is not said to hold"));
-            }
-        }
-        Ok(wrong)
     }
 }
