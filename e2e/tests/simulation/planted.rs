@@ -22,7 +22,7 @@ const SHORT: [Bug; 5] = [
     Bug::SeatIgnored,
 ];
 /// So many seeds may each of these live through.
-const EARLY: u64 = 6;
+const EARLY: u64 = 12;
 
 /// How a bug was caught.
 struct Catch {
