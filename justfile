@@ -84,6 +84,10 @@ interleavings SCHEDULES="10000":
 gitops MINUTES="10":
     DUCKWORKER_GITOPS_MINUTES={{MINUTES}} cargo test --package duckworker-e2e --test gitops manifests -- --nocapture
 
+# Every field of every kind at and beyond its limits, and metadata that mean harm, on the real API server (minutes; see --help)
+fuzz-specs *ARGS:
+    cargo run --package duckworker-e2e --bin fuzz-specs -- {{ARGS}}
+
 # Random requests on the simulator and on the real API server must be answered alike
 conformance N="20000":
     DUCKWORKER_CONFORMANCE_REQUESTS={{N}} cargo test --package duckworker-e2e --test conformance -- --nocapture
@@ -104,9 +108,18 @@ check-history *ARGS:
 model DEPTH="9":
     cargo run --release --package duckworker-model -- {{DEPTH}}
 
-# Mutation testing of a crate that needs no cluster: `cargo install cargo-mutants` brings the tool
+# Mutation testing of files of a crate that needs no cluster (`cargo install --locked cargo-mutants` brings the tool)
 mutants PACKAGE="duckworker-core" *ARGS:
-    cargo mutants --package {{PACKAGE}} {{ARGS}}
+    cargo mutants --package {{PACKAGE}} --baseline=skip --timeout 60 {{ARGS}}
+
+# The same of what the proof rests on: the table and what decides by it, the client's writes, the checker's rules (hours)
+mutants-proof:
+    cargo mutants --package duckworker-core --baseline=skip --timeout 60 --output target/mutants-core \
+        --file 'crates/core/src/{table,decide,tenant,version}.rs' --file 'crates/core/src/plan/binding/*.rs'
+    cargo mutants --package duckworker-client --baseline=skip --timeout 100 --output target/mutants-client --profile dev \
+        --file 'crates/client/src/{store,attempt,answer,outcome}.rs' -- -- --skip fences_cannot_be_forged
+    cargo mutants --package duckworker-history --baseline=skip --timeout 60 --output target/mutants-history \
+        --file 'crates/history/src/rules/*.rs'
 
 # Everything that CI runs
 ci:

@@ -26,6 +26,9 @@ use crate::wait::PATIENCE;
 /// How soon the watching thread notices that nobody listens any more.
 const LISTENER_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
+/// How much of the log is read at once to find the end of its last line.
+const PIECE: usize = 4096;
+
 /// The audit log of one API server.
 #[derive(Clone, Debug)]
 pub struct AuditLog {
@@ -46,9 +49,22 @@ impl AuditLog {
         &self.path
     }
 
-    /// The present end of the log.
+    /// The present end of the log; a line that is half written lies behind it.
     pub fn mark(&self) -> Result<AuditMark> {
-        Ok(AuditMark(self.open()?.metadata()?.len()))
+        let mut file = self.open()?;
+        let mut end = file.metadata()?.len();
+        let mut piece = [0; PIECE];
+        while end > 0 {
+            let begin = end.saturating_sub(PIECE as u64);
+            let piece = &mut piece[..usize::try_from(end - begin)?];
+            file.seek(SeekFrom::Start(begin))?;
+            file.read_exact(piece)?;
+            if let Some(newline) = piece.iter().rposition(|byte| *byte == b'\n') {
+                return Ok(AuditMark(begin + newline as u64 + 1));
+            }
+            end = begin;
+        }
+        Ok(AuditMark(0))
     }
 
     /// The events since a mark. The last request may still be missing: its event is written when
@@ -237,4 +253,24 @@ pub struct AuditResponse {
     pub code: Option<u16>,
     /// The reason of a refusal, such as `Conflict`.
     pub reason: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_mark_stands_before_a_line_that_is_half_written() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let log = AuditLog::new(folder.path().join("audit.log"));
+        for (text, end) in [("", 0), ("half", 0), ("one\nhalf", 4), ("one\ntwo\n", 8)] {
+            fs::write(log.path(), text)?;
+            assert_eq!(log.mark()?.0, end, "{text:?}");
+        }
+        fs::write(log.path(), format!("one\n{}", "x".repeat(2 * PIECE)))?;
+        assert_eq!(log.mark()?.0, 4);
+        Ok(())
+    }
 }

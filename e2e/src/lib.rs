@@ -30,6 +30,7 @@ mod control_group;
 mod controller;
 pub mod eviction;
 mod fault;
+pub mod fuzz;
 pub mod gitops;
 mod golang;
 mod identity;

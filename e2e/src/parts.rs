@@ -79,7 +79,7 @@ impl Parts<'_> {
             // Small clusters have small heaps, which Go would collect dozens of times a second: a
             // third of all of the server's time. In the memory that a test may take.
             .env("GOGC", "300")
-            .env("GOMEMLIMIT", "2GiB")
+            .env("GOMEMLIMIT", "4GiB")
             .args([
                 format!("--etcd-servers={}", self.layout.etcd_url()),
                 format!("--bind-address={}", place.address.ip()),

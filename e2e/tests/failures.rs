@@ -8,10 +8,10 @@ use duckworker_e2e::scenario::{
     says, scenario, status,
 };
 use duckworker_e2e::worker::{is, plain, reason, with_annotation};
-use duckworker_e2e::{TestNamespace, annotation};
+use duckworker_e2e::{AuditEvent, TestNamespace, annotation};
 use k8s_openapi::api::core::v1::{Namespace, Pod, ResourceQuota, Secret};
 use kube::api::{DeleteParams, EvictParams, Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// A worker that has so many seconds for its start.
 fn within(seconds: u32, mut worker: Value) -> Value {
@@ -65,6 +65,54 @@ async fn a_pod_without_a_node_is_told_and_the_worker_abandoned() -> Result<()> {
         let told = condition(&worker, "PodBlocked").context("a condition")?;
         ensure!(told.message.contains("nodes are available"), "{}", told.message);
         is_abandoned(ns, "w1", "Unschedulable").await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pod_over_which_the_server_itself_fails_is_told() -> Result<()> {
+    scenario("server-fails", async |ns| {
+        let _controller = controller(ns)?;
+        let mut worker = within(3, plain("w1"));
+        // Answered with 500 "resource name may not be empty".
+        worker["spec"]["template"]["spec"]["runtimeClassName"] = json!("");
+        ns.create::<DuckWorker>(worker).await?;
+        let blocked = says("PodBlocked", "PodRefused");
+        let worker: DuckWorker = ns.await_object("w1", "blocked", blocked).await?;
+        let told = condition(&worker, "PodBlocked").context("a condition")?;
+        ensure!(told.message.contains("the API server fails over it"), "{}", told.message);
+        is_abandoned(ns, "w1", "PodRefused").await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Kubernetes lists what is wrong in another order each time. A status that follows it would wake
+/// its own writer.
+#[tokio::test]
+async fn a_pod_that_is_refused_for_many_reasons_is_tried_again_with_pauses() -> Result<()> {
+    scenario("many-reasons", async |ns| {
+        let _controller = controller(ns)?;
+        let mark = ns.cluster.audit().mark()?;
+        let limits: Map<String, Value> =
+            (0..8).map(|number| (format!("example.com/{number}"), json!(1))).collect();
+        let mut worker = plain("w1");
+        worker["spec"]["template"]["spec"]["resources"] = json!({ "limits": limits });
+        ns.create::<DuckWorker>(worker).await?;
+        let tries = |event: &&AuditEvent| {
+            event.namespace() == ns.name && event.resource() == "pods" && event.verb == "create"
+        };
+        let four = |events: &[AuditEvent]| events.iter().filter(tries).count() >= 4;
+        let events = ns.cluster.audit().await_events(mark, "four tries", four).await?;
+        let at: Vec<_> =
+            events.iter().filter(tries).map(|event| event.request_received_timestamp).collect();
+        // What was written before the first try wakes once, and the condition itself once more.
+        let pause = at[3].duration_since(at[0]).as_secs_f64();
+        ensure!(pause > 1.0, "four tries in {pause} s");
+        let worker = ns.api::<DuckWorker>().get("w1").await?;
+        let told = condition(&worker, "PodBlocked").context("a condition")?;
+        ensure!(told.message.contains("example.com/0"), "{}", told.message);
         Ok(())
     })
     .await

@@ -34,7 +34,29 @@ pub fn of(answer: &Status) -> Option<Refusal> {
         400 | 403 | 413 | 422 => Reason::PodRefused,
         _ => return None,
     };
-    Some(Refusal::Rule(Trouble::new(reason, one_line(&answer.message, SENTENCE))))
+    Some(Refusal::Rule(Trouble::new(reason, sentence(answer))))
+}
+
+/// What a server says that fails over a request, each time it is sent: an admission webhook that does
+/// not answer, or an object that no rule foresaw. None when it is merely away or busy.
+pub fn failure(answer: &Status) -> Option<Trouble> {
+    let message = one_line(&format!("the API server fails over it: {}", answer.message), SENTENCE);
+    (answer.code == 500).then(|| Trouble::new(Reason::PodRefused, message))
+}
+
+/// The server's sentence. Where it lists several causes, it lists them in another order each time.
+fn sentence(answer: &Status) -> String {
+    let causes = answer.details.iter().flat_map(|details| &details.causes);
+    let mut causes: Vec<String> =
+        causes.map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+    let sentence = match answer.message.split_once(": [") {
+        Some((what, _)) if causes.len() > 1 => {
+            causes.sort_unstable();
+            format!("{what}: {}", causes.join("; "))
+        }
+        _ => answer.message.clone(),
+    };
+    one_line(&sentence, SENTENCE)
 }
 
 /// Quota and limit range have no reason of their own in the answer; these are their sentences:
@@ -81,6 +103,30 @@ mod tests {
             reason(422, "Pod \"w1\" is invalid: spec.hostUsers: …"),
             Some(Reason::PodRefused)
         );
+    }
+
+    #[test]
+    fn causes_are_told_in_one_order() {
+        let answer = |first: &str, second: &str| {
+            let cause = |field: &str| json!({ "field": field, "message": "Unsupported value" });
+            refused(json!({ "code": 422, "details": { "causes": [cause(first), cause(second)] },
+                "message": format!("Pod \"w\" is invalid: [{first}: …, {second}: …]") }))
+        };
+        assert_eq!(answer("spec.a", "spec.b"), answer("spec.b", "spec.a"));
+        let Some(Refusal::Rule(trouble)) = answer("spec.b", "spec.a") else { panic!("a rule") };
+        let sentence = "Pod \"w\" is invalid: spec.a: Unsupported value; spec.b: Unsupported value";
+        assert_eq!(trouble.message, sentence);
+    }
+
+    #[test]
+    fn a_server_that_fails_over_it_is_told_and_one_that_is_away_is_not() {
+        let told = |code: u16| {
+            let answer = json!({ "code": code, "message": "resource name may not be empty" });
+            failure(&serde_json::from_value(answer).unwrap())
+        };
+        assert!(told(500).is_some_and(|trouble| trouble.message.contains("may not be empty")));
+        assert_eq!(told(503), None);
+        assert_eq!(told(504), None);
     }
 
     #[test]

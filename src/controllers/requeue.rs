@@ -10,12 +10,20 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
+use tokio::time::Instant;
 
 /// Counts the failures in a row of each object.
 #[derive(Debug, Default)]
 pub struct Requeue {
     dice: Dice,
-    failures: Mutex<HashMap<Uid, u32>>,
+    failures: Mutex<HashMap<Uid, Failures>>,
+}
+
+/// How many there were in a row, and when the pause after the last one is over.
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    over: Instant,
 }
 
 impl Requeue {
@@ -31,14 +39,19 @@ impl Requeue {
 
     /// How long to wait after a failure of this class.
     pub fn failed(&self, uid: &Uid, class: ErrorClass) -> Duration {
-        let earlier = {
-            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = failures.entry(uid.clone()).or_default();
-            let earlier = *count;
-            *count = count.saturating_add(1);
-            earlier
-        };
-        pause(class, earlier, self.dice.between(0.75, 1.25))
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = failures.get(uid).map_or(0, |failures| failures.count);
+        let pause = pause(class, earlier, self.dice.between(0.75, 1.25));
+        let (count, over) = (earlier.saturating_add(1), Instant::now() + pause);
+        failures.insert(uid.clone(), Failures { count, over });
+        pause
+    }
+
+    /// Whether the pause after the last failure is not over yet: something else woke us, such as
+    /// a write of our own.
+    pub fn pauses(&self, uid: &Uid) -> bool {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(uid).is_some_and(|failures| Instant::now() < failures.over)
     }
 
     /// The same for an object as a controller of the library hands it over.
@@ -98,6 +111,16 @@ mod tests {
     fn the_server_is_obeyed() {
         let asked = Duration::from_secs(7);
         assert!(pause(ErrorClass::Throttled(asked), 3, 0.75) >= asked);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_over_when_its_time_is() {
+        let (requeue, uid) = (Requeue::default(), Uid::new("u-1").unwrap());
+        assert!(!requeue.pauses(&uid));
+        let pause = requeue.failed(&uid, ErrorClass::Invalid);
+        assert!(requeue.pauses(&uid));
+        tokio::time::advance(pause).await;
+        assert!(!requeue.pauses(&uid));
     }
 
     #[test]

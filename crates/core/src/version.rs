@@ -39,5 +39,6 @@ mod tests {
     fn versions_compare_as_numbers() {
         assert!(Version::new("100") > Version::new("99"));
         assert!(Version::new("7") < Version::new("8"));
+        assert_eq!(Version::new("7").as_str(), "7", "as it was read, so it is sent back");
     }
 }

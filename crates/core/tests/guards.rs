@@ -13,6 +13,7 @@ mod common;
 use std::time::Duration;
 
 use common::{at, facts, owner, tenant, worker};
+use duckworker_core::conditions::{Condition, ConditionStatus, ConditionType};
 use duckworker_core::decide::OVERDUE_MARGIN;
 use duckworker_core::names::Uid;
 use duckworker_core::transition::Note;
@@ -63,6 +64,19 @@ fn a_parked_worker_serves_its_tenant_and_version_only() {
     let won = by_instance(&parked, &of("acme", Some("duckdb:1"))).unwrap();
     assert_eq!(won.claim, Some(claim()));
     assert_eq!(won.idle_since, None);
+}
+
+#[test]
+fn a_claim_is_set_with_the_worker_kept_while_it_serves_and_cleared_when_it_is_released() {
+    let wanted = Transition::ClaimIdle { tenant: tenant("acme"), claim: Some(claim()) };
+    let mut taken = worker(WorkerState::Idle);
+    taken.status = by_instance(&taken, &wanted).unwrap();
+    assert_eq!(taken.status.claim, Some(claim()));
+    taken.status = by_lease(&taken, &Transition::Activate).unwrap();
+    let activated = Transition::Activated { credentials_expire_at: None };
+    taken.status = by_lease(&taken, &activated).unwrap();
+    assert_eq!(taken.status.claim, Some(claim()));
+    assert_eq!(by_lease(&taken, &Transition::Release).unwrap().claim, None);
 }
 
 #[test]
@@ -144,6 +158,8 @@ fn pod_and_secret_are_recorded_once() {
     spawning.status = noted;
     assert!(by_lease(&spawning, &Transition::Note(pod("pod-1"))).is_ok());
     assert_eq!(by_lease(&spawning, &Transition::Note(pod("pod-2"))).unwrap_err(), Miss::State);
+    let other = Note { secret_name: Some("other".into()), ..Note::default() };
+    assert_eq!(by_lease(&spawning, &Transition::Note(other)).unwrap_err(), Miss::State);
 }
 
 #[test]
@@ -158,7 +174,25 @@ fn before_its_first_owner_only_conditions_are_noted() {
         let refused = by_instance(&pending, &Transition::Note(note.clone()));
         assert_eq!(refused.unwrap_err(), Miss::State, "{note:?}");
     }
-    assert!(by_instance(&pending, &Transition::Note(Note::default())).is_ok());
+    let (kind, holds) = (ConditionType::PodBlocked, ConditionStatus::True);
+    let condition = Condition::new(kind, holds, "PodRefused", "no such class", at(0));
+    let note = Note { conditions: vec![condition.clone()], ..Note::default() };
+    let noted = by_instance(&pending, &Transition::Note(note)).unwrap();
+    // Nothing is in the way of a pod that nobody has begun.
+    assert!(noted.conditions.iter().all(|known| known.kind == "Ready"));
+    let note = Note { conditions: vec![condition.clone()], ..Note::default() };
+    let spawning = worker(WorkerState::Spawning);
+    let noted = by_lease(&spawning, &Transition::Note(note)).unwrap();
+    assert!(noted.conditions.iter().any(|known| known.says_the_same(&condition)));
+}
+
+#[test]
+fn a_note_leaves_every_clock_alone() {
+    let mut idle = worker(WorkerState::Idle);
+    idle.status.idle_since = Some(at(-100));
+    let noted = by_lease(&idle, &Transition::Note(Note::default())).unwrap();
+    let clocks = |status: &WorkerStatus| (status.state_since, status.idle_since);
+    assert_eq!(clocks(&noted), (Some(at(0)), Some(at(-100))));
 }
 
 #[test]

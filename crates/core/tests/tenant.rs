@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{at, owner, tenant};
 use duckworker_core::plan::tenant::{NOTICE, Remains, Step, View, WorkerSeen, next, status};
 use duckworker_core::tenant::{
-    Allowance, DeclaredTenant, Entry, Ledger, TenantKey, TenantStatus, TenantTerms,
+    Allowance, DeclaredTenant, Entry, Ledger, NotEntered, TenantKey, TenantStatus, TenantTerms,
 };
 use duckworker_core::{Uid, Version, WorkerState};
 use proptest::prelude::*;
@@ -61,6 +61,36 @@ fn seen(worker: usize, state: WorkerState, own: bool, version: u64) -> WorkerSee
         tenant: own.then(|| tenant("acme")),
         owner: Some(owner("a")),
     }
+}
+
+#[test]
+fn a_worker_is_entered_while_there_is_room_and_one_that_stands_there_always() {
+    let mut ledger = Ledger::default();
+    assert_eq!(ledger.enter(uid(1), entry(1, 5), 1), Ok(()));
+    assert_eq!(ledger.enter(uid(2), entry(2, 5), 1), Err(NotEntered::Full));
+    // The cap is met, and this one counts already.
+    assert_eq!(ledger.enter(uid(1), entry(1, 5), 1), Ok(()));
+    assert_eq!(ledger.enter(uid(1), entry(1, 6), 1), Ok(()));
+    assert_eq!(ledger.enter(uid(1), entry(1, 5), 1), Err(NotEntered::Stale));
+    assert_eq!(ledger.get(&uid(1)), Some(&entry(1, 6)));
+    assert_eq!((ledger.get(&uid(2)), ledger.used()), (None, 1));
+    assert_eq!(declared(None).key.to_string(), "data/acme");
+}
+
+#[test]
+fn what_a_tenant_may_still_have_is_its_cap_without_what_it_holds() {
+    let mut tenant = declared(Some(2));
+    let may_have = |tenant: &DeclaredTenant| (tenant.allowance(), tenant.cap());
+    assert_eq!(may_have(&tenant), (Allowance::More(2), Some(2)));
+    tenant.status.ledger.record(uid(1), entry(1, 5));
+    assert_eq!(tenant.allowance(), Allowance::More(1));
+    tenant.status.ledger.record(uid(2), entry(2, 5));
+    assert_eq!(tenant.allowance(), Allowance::More(0), "what is parked for it, it may have");
+    tenant.status.ledger.record(uid(3), entry(3, 5));
+    assert_eq!(tenant.allowance(), Allowance::Nothing);
+    assert_eq!(may_have(&declared(None)), (Allowance::More(usize::MAX), None));
+    let deleted = DeclaredTenant { deletion: Some(at(0)), ..declared(None) };
+    assert_eq!(may_have(&deleted), (Allowance::Nothing, Some(0)));
 }
 
 #[test]

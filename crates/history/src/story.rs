@@ -102,11 +102,14 @@ impl Story {
             env.push(json!({ "name": labels::SECRET_UID_ENV, "value": uid }));
         }
         let token = STANDARD.encode("0123456789abcdef0123456789abcdef");
-        let child = json!({
+        let mut child = json!({
             "metadata": { "name": worker, "uid": uid, "labels": { labels::WORKER_UID: worker } },
-            "spec": { "containers": [{ "name": "duckdb", "env": env }] },
-            "data": { labels::TOKEN_KEY: token },
         });
+        if collection == SECRETS {
+            child["data"] = json!({ labels::TOKEN_KEY: token });
+        } else {
+            child["spec"] = json!({ "containers": [{ "name": "duckdb", "env": env }] });
+        }
         self.children.insert((collection.to_owned(), worker.to_owned()), child.clone());
         self.push(collection, Change::Created, child);
         uid
@@ -200,6 +203,14 @@ impl Story {
         assert!(report.iter().all(|violation| violation.rule != rule), "{rule}: {report:#?}");
     }
 
+    /// Checks, with a minute of quiet at the end, and wants no rule to be broken.
+    pub fn kept_all(&self) {
+        let quiet_since = self.now - SignedDuration::from_secs(60);
+        let calm = Some(Calm { quiet_since, end: self.now });
+        let report = Checker::check(Settings { calm, ..Settings::default() }, &self.lines);
+        assert!(report.is_empty(), "{report:#?}");
+    }
+
     /// The same as [`Story::broke`], with a quiet end.
     pub fn broke_when_calm(&self, rule: &str) {
         assert_broke(&self.checked_when_calm(), rule);
@@ -235,6 +246,22 @@ impl Telling<'_> {
         let value = if field == "claim" { json!({ "uid": value }) } else { json!(value) };
         self.worker["status"][field] = value;
         self
+    }
+
+    /// Takes a field of the status away.
+    pub fn without(mut self, field: &str) -> Self {
+        if let Some(status) = self.worker["status"].as_object_mut() {
+            status.remove(field);
+        }
+        self
+    }
+
+    /// The finalizer goes, and nothing else is written.
+    pub fn let_go(mut self) {
+        self.worker["metadata"]["finalizers"] = json!([]);
+        let name = self.worker["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        self.story.workers.insert(name, self.worker.clone());
+        self.story.push(WORKERS, Change::Updated, self.worker);
     }
 
     pub fn pod(mut self, uid: &str) -> Self {

@@ -2,6 +2,7 @@
 //! again. The worker is abandoned by the plan when its start-up time is over, not before: quotas
 //! are raised, policies mended, namesakes removed.
 
+use duckworker_client::answer::Doubt;
 use duckworker_client::{Error, Origin, WorkerLease};
 use duckworker_core::conditions::{Condition, ConditionStatus, ConditionType};
 use duckworker_core::plan::observed::Trouble;
@@ -56,10 +57,15 @@ pub async fn judge<T>(
             .await
             .map(Made::No);
     }
-    let Error::Refused { source: kube::Error::Api(status), .. } = &error else {
-        return Err(error);
+    let refusal = match &error {
+        Error::Refused { source: kube::Error::Api(status), .. } => refusal::of(status),
+        // Sent several times, and each time the server itself failed over it.
+        Error::Unavailable { source: Doubt::Answer(kube::Error::Api(status)), .. } => {
+            refusal::failure(status).map(Refusal::Rule)
+        }
+        _ => None,
     };
-    match refusal::of(status) {
+    match refusal {
         // Nothing can be made here any more; the deletion of the namespace does the rest.
         Some(Refusal::NamespaceTerminating) => Ok(Made::No(Progress::Rest)),
         Some(Refusal::Rule(trouble)) => {
@@ -100,6 +106,11 @@ async fn tell(
     message: &str,
     error: Error,
 ) -> Result<Progress, Error> {
+    // A sentence that is another one each time, by the order of its parts or a number in it, would
+    // be written, wake us, be asked for and written again.
+    let woken = context.requeue.pauses(&lease.key().uid);
+    let known = &sight.snapshot.worker().status.conditions;
+    let note = note.filter(|note| !(woken && only_rephrases(known, note)));
     if let Some(note) = note {
         context.observer.event(&sight.snapshot, event, message);
         let _ = context.lifecycle.note(lease, note, Origin::Spawn).await?;
@@ -108,4 +119,35 @@ async fn tell(
     let left = startup_left(sight.snapshot.worker(), context.clock.now()).unwrap_or(RECHECK);
     let pause = context.requeue.failed(&lease.key().uid, error.class());
     Ok(Progress::Wait(pause.min(left)))
+}
+
+/// Whether a note says what the status says, in other words.
+fn only_rephrases(known: &[Condition], note: &Note) -> bool {
+    note.conditions.iter().all(|new| {
+        known
+            .iter()
+            .any(|old| (&old.kind, old.status, &old.reason) == (&new.kind, new.status, &new.reason))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocked(reason: &str, message: &str) -> Condition {
+        let (kind, holds) = (ConditionType::PodBlocked, ConditionStatus::True);
+        Condition::new(kind, holds, reason, message, jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn another_sentence_for_the_same_reason_is_no_news_and_another_reason_is() {
+        let known = [blocked("PodRefused", "a, b")];
+        let says = |reason, message| Note {
+            conditions: vec![blocked(reason, message)],
+            ..Note::default()
+        };
+        assert!(only_rephrases(&known, &says("PodRefused", "b, a")));
+        assert!(!only_rephrases(&known, &says("QuotaExceeded", "a, b")));
+        assert!(!only_rephrases(&[], &says("PodRefused", "a, b")));
+    }
 }

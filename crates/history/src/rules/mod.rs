@@ -59,3 +59,63 @@ pub fn all() -> Vec<Box<dyn Rule>> {
         Box::new(calm::Calm::default()),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::line::{PODS, SECRETS};
+    use crate::story::Story;
+
+    const A: &str = "a.12345678.x";
+    const B: &str = "b.12345678.x";
+
+    /// From its creation to the claim of somebody else.
+    fn claimed(story: &mut Story) {
+        story.author("sa/a.12345678");
+        story.lease(A, "active");
+        story.worker("w").by(A, "adopt_new").owned(A, 1, "Spawning");
+        story.child(SECRETS, "w");
+        let pod = story.child(PODS, "w");
+        story.worker("w").pod(&pod).set("secretName", "w").again();
+        story.pass(3);
+        story.worker("w").set("idleSince", "1").by(A, "ready").owned(A, 1, "Idle");
+        story.author("sa/b.12345678");
+        story.lease(B, "active");
+        story.pass(60);
+        let taken = story.worker("w").without("idleSince").set("tenant", "t").set("claim", "c");
+        taken.by(B, "claim_idle").owned(B, 2, "Reserved");
+    }
+
+    /// From there until it is parked again.
+    fn served(story: &mut Story) {
+        story.worker("w").by(B, "activate").owned(B, 2, "Activating");
+        story.worker("w").by(B, "activated").owned(B, 2, "Hot");
+        story.pass(60);
+        story.worker("w").owned(B, 3, "Hot");
+        story.lease(B, "active");
+        let parked = story.worker("w").without("claim").set("idleSince", "2");
+        parked.by(B, "release").owned(B, 3, "HotIdle");
+    }
+
+    /// From there until nothing of it is left.
+    fn ended(story: &mut Story) {
+        story.worker("w").without("idleSince").deleting().by(B, "drain").owned(B, 3, "Draining");
+        story.delete(PODS, "w");
+        story.delete(SECRETS, "w");
+        story.worker("w").by(B, "retire_drained").owned(B, 3, "Retired");
+        story.worker("w").let_go();
+        story.remove_worker("w");
+    }
+
+    #[test]
+    fn a_good_life_breaks_no_rule() {
+        let mut story = Story::new();
+        claimed(&mut story);
+        served(&mut story);
+        ended(&mut story);
+        story.pass(600);
+        for owner in [A, B] {
+            story.lease(owner, "active");
+        }
+        story.kept_all();
+    }
+}

@@ -79,7 +79,7 @@ pub async fn reuse(ground: &Ground, args: &Args, tally: &mut Tally) -> Result<(F
         table(&["the same writes, ms", "claims", "p50", "p90", "p99"], &[row("raw", &raw)]);
     }
     figures.knee =
-        ratchet(ground, args, tally, Reuse::SameTenant, args.rates.last().copied()).await?;
+        ratchet(ground, args, tally, Reuse::SameTenant, args.rates.first().copied()).await?;
     Ok((figures, pasture.context("no rates are given")?))
 }
 
