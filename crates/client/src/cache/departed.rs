@@ -58,9 +58,9 @@ mod tests {
 
     use super::*;
 
-    fn told(event: fn(Secret) -> Event<Secret>, uid: usize) -> watcher::Result<Event<Secret>> {
+    fn told(departed: &Departed, event: fn(Secret) -> Event<Secret>, uid: usize) {
         let metadata = ObjectMeta { uid: Some(format!("u-{uid}")), ..ObjectMeta::default() };
-        Ok(event(Secret { metadata, ..Secret::default() }))
+        departed.follow(&Ok(event(Secret { metadata, ..Secret::default() })));
     }
 
     fn has(departed: &Departed, uid: usize) -> bool {
@@ -70,17 +70,17 @@ mod tests {
     #[test]
     fn only_an_end_is_an_end() {
         let departed = Departed::default();
-        departed.follow(&told(Event::Apply, 1));
+        told(&departed, Event::Apply, 1);
         departed.follow(&Ok(Event::<Secret>::Init));
         assert!(!has(&departed, 1));
-        departed.follow(&told(Event::Delete, 1));
+        told(&departed, Event::Delete, 1);
         assert!(has(&departed, 1) && !has(&departed, 2));
     }
 
     #[test]
     fn the_oldest_are_forgotten() {
         let departed = Departed::default();
-        (0..=MOST).for_each(|uid| departed.follow(&told(Event::Delete, uid)));
+        (0..=MOST).for_each(|uid| told(&departed, Event::Delete, uid));
         assert!(!has(&departed, 0) && has(&departed, 1) && has(&departed, MOST));
         let inner = departed.0.lock().unwrap();
         assert_eq!((inner.known.len(), inner.order.len()), (MOST, MOST));
