@@ -102,6 +102,10 @@ impl Target<'_> {
         tokio::time::sleep(away).await;
         self.ns.cluster.api_server().start()?;
         self.ns.cluster.await_api_server().await?;
+        // Refused with 403 by a server that knows no roles yet, it may never schedule a pod again.
+        let scheduler = self.ns.cluster.scheduler()?;
+        scheduler.kill()?;
+        scheduler.start()?;
         self.await_kubernetes().await?;
         Ok(String::new())
     }
