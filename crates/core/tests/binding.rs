@@ -84,10 +84,14 @@ fn a_claim_is_bound_step_by_step() {
 
 #[test]
 fn a_slow_activation_is_told() {
-    let (claim, pool) = (claim(1, "a"), pool(1, 9));
-    let worker = member(&pool, 0, S::Activating);
+    let (mut claim, pool) = (claim(1, "a"), pool(1, 9));
+    let mut worker = member(&pool, 0, S::Activating);
     let made = |view: &mut View<'_>| view.secret = SecretStanding::Made;
-    assert_eq!(written(step_with(&claim, Some(&worker), made)).phase, Phase::Bound);
+    claim.status = written(step_with(&claim, Some(&worker), made));
+    assert_eq!(claim.status.phase, Phase::Bound);
+    assert_eq!(step(&claim, Some(&worker)), Step::Rest, "its secret is not made again and again");
+    worker.state = S::Hot;
+    assert_eq!(step(&claim, Some(&worker)), Step::MakeSecret(uid("w-0")));
 }
 
 #[test]

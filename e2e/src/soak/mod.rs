@@ -114,14 +114,14 @@ impl Plan {
 impl Times {
     /// The flags of a replica for one namespace.
     fn flags(&self, namespace: &str) -> Vec<String> {
-        let seconds = |time: Duration| format!("{}ms", time.as_millis());
+        let millis = |time: Duration| format!("{}ms", time.as_millis());
         let text = |flag: &str, value: &str| [flag.to_owned(), value.to_owned()];
         [
             text("--namespace", namespace),
             text("--lease-namespace", namespace),
-            text("--lease-renew", &seconds(self.renew)),
-            text("--lease-pause", &seconds(self.pause)),
-            text("--lease-expire", &seconds(self.expire)),
+            text("--lease-renew", &millis(self.renew)),
+            text("--lease-pause", &millis(self.pause)),
+            text("--lease-expire", &millis(self.expire)),
             text("--shutdown-grace", "10s"),
             text("--refresh-interval", "500ms"),
             text("--janitor-interval", "1s"),

@@ -55,7 +55,8 @@ impl Waiting {
         let mut inner = self.lock();
         match event {
             Event::Init => inner.listing += 1,
-            Event::InitDone => drop(inner.end_listing()),
+            // [`Self::end_listing`] tells more.
+            Event::InitDone => {}
             Event::InitApply(claim) | Event::Apply(claim) => match parse::claim(claim) {
                 Ok(claim) if claim.waits() => inner.enter(&claim),
                 _ => inner.leave(claim),

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use duckworker_api::DuckWorker;
 use duckworker_api::DuckWorkerPool;
@@ -15,8 +14,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::Event;
 use tokio::time::Instant;
 
-/// A watch lags for milliseconds. After this long a read is the better witness.
-const BELIEVED: Duration = Duration::from_secs(10);
+use super::believed::{Entry, Known, Made};
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -33,35 +31,6 @@ struct Inner {
     pool_of: BTreeMap<Uid, Uid>,
     /// The workers that name a claim: more than one, if two binders were at it.
     claimed: BTreeMap<Uid, BTreeSet<Uid>>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    member: Member,
-    /// The pool, by its name.
-    pool: Option<ObjectRef<DuckWorkerPool>>,
-    known: Known,
-    /// The version that was shown.
-    version: Version,
-    /// What this process made of that version or of a later one.
-    made: Option<Made>,
-}
-
-/// What this process made of a worker, until the watch shows it.
-#[derive(Debug, Clone)]
-struct Made {
-    state: WorkerState,
-    /// Of which version.
-    of: Version,
-    since: Instant,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    /// The watch shows it, since this listing.
-    Watched(u64),
-    /// This process made or read it, and the watch has not shown it yet.
-    Unseen(Instant),
 }
 
 /// A worker that went while nobody watched.
@@ -82,10 +51,8 @@ impl Members {
                 inner.listing += 1;
                 None
             }
-            Event::InitDone => {
-                drop(inner.end_listing());
-                None
-            }
+            // [`Self::end_listing`] tells more.
+            Event::InitDone => None,
             Event::InitApply(worker) | Event::Apply(worker) => {
                 let known = Known::Watched(inner.listing);
                 inner.enter(worker, known);
@@ -276,34 +243,6 @@ impl Inner {
     }
 }
 
-impl Entry {
-    fn is_believed(&self) -> bool {
-        match self.known {
-            Known::Watched(_) => true,
-            Known::Unseen(since) => since.elapsed() < BELIEVED,
-        }
-    }
-
-    fn shown(&self) -> Member {
-        let mut member = self.member.clone();
-        let made = self.made.as_ref().filter(|made| made.since.elapsed() < BELIEVED);
-        if let Some(made) = made.filter(|made| may_become(member.state, made.state)) {
-            member.state = made.state;
-            member.trouble = None;
-        }
-        member
-    }
-}
-
-/// Whether a worker that the watch shows in one state may be in the other by now, by a write of ours.
-const fn may_become(shown: WorkerState, made: WorkerState) -> bool {
-    use WorkerState as S;
-    match made {
-        S::Hot => matches!(shown, S::Reserved | S::Activating),
-        _ => matches!(shown, S::Pending | S::Spawning | S::Idle | S::HotIdle),
-    }
-}
-
 fn uid_of(worker: &DuckWorker) -> Option<Uid> {
     Uid::new(worker.uid()?).ok()
 }
@@ -317,6 +256,7 @@ fn pool_ref(worker: &DuckWorker) -> Option<ObjectRef<DuckWorkerPool>> {
 mod tests {
     use serde_json::json;
 
+    use super::super::believed::BELIEVED;
     use super::*;
 
     fn worker(uid: &str, state: &str) -> DuckWorker {
@@ -392,14 +332,13 @@ mod tests {
             Event::Init,
             Event::InitApply(worker("w-1", "Idle")),
             Event::InitApply(worker("w-2", "Idle")),
-            Event::InitDone,
             Event::Init,
             Event::InitApply(worker("w-2", "Idle")),
         ] {
             members.follow(&event);
         }
         assert_eq!(states(&members).len(), 2, "it is not complete yet");
-        members.follow(&Event::InitDone);
+        assert_eq!(members.end_listing().len(), 1);
         assert_eq!(states(&members).len(), 1);
     }
 

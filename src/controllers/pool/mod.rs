@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | the wiring |
 //! | [`members`] | the workers of each pool |
+//! | `believed.rs` | what is believed of one worker |
 //! | [`budgets`] | the disruption budget of each pool |
 //! | [`misses`] | the claims that found no worker |
 //! | [`context`] | what a reconcile needs, and what it remembers |
@@ -12,6 +13,7 @@
 //! | [`told`] | the Events that a change of the status deserves |
 
 pub mod act;
+mod believed;
 pub mod budgets;
 pub mod context;
 pub mod members;

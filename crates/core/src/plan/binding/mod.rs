@@ -115,10 +115,11 @@ fn bound(view: &View<'_>, worker: &Member) -> Step {
     }
     match (worker.state, view.claim.status.phase) {
         (WorkerState::Hot, Phase::Ready) if recorded.is_some() => Step::Rest,
+        // It is told already, and what is still to be done waits for the activation.
+        (WorkerState::Reserved | WorkerState::Activating, Phase::Bound) => Step::Rest,
         // While it is being activated: nobody is told of the secret before that is done.
         _ if view.secret == SecretStanding::NotMade => Step::MakeSecret(worker.uid.clone()),
         (WorkerState::Hot, _) => Step::Write(status::ready(view, worker)),
-        (_, Phase::Bound) => Step::Rest,
         _ => {
             let left = QUICK.saturating_sub(elapsed(worker.since, view.now));
             if left.is_zero() { Step::Write(status::bound(view, worker)) } else { Step::Wait(left) }
