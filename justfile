@@ -51,6 +51,10 @@ bench-scale *ARGS:
 bench-failover *ARGS:
     cargo run --release --package duckworker-e2e --bin bench-failover -- {{ARGS}}
 
+# Measure: apply to Hot with real DuckDB workers on a real node, stage by stage (needs root)
+bench-real *ARGS:
+    cargo run --release --package duckworker-e2e --bin bench-real -- {{ARGS}}
+
 # Measure: Flight SQL of the reference worker against DuckDB in process
 bench-query:
     cargo run --package duckworker-e2e --bin with-libduckdb -- \
@@ -62,7 +66,7 @@ test-worker *ARGS:
         cargo test --release --package duckworker-worker --package duckworker-database {{ARGS}}
 
 # All benches
-bench: bench-spawn bench-claim bench-claims bench-scale bench-failover bench-query
+bench: bench-spawn bench-claim bench-claims bench-scale bench-failover bench-real bench-query
 
 # Crash at every call of every flow, lose, delay and double every write (takes minutes)
 crash-sweep *ARGS:

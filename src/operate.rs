@@ -220,7 +220,7 @@ async fn run_scope(parts: Arc<Parts>, scope: Scope, ready: ReadyPart) {
     }
     let (made, caches) = oneshot::channel();
     let caches = caches.shared();
-    let (links, ends) = Links::new();
+    let (links, ends) = Links::new(parts.ground.connection.clock.clone());
     let links = Arc::new(links);
     let make_context = |caches: Caches| {
         // Who waits for them waits below, unless this scope has ended.

@@ -77,9 +77,9 @@ impl Parts<'_> {
         let file = |name| self.layout.path(name).display().to_string();
         self.part(name, "kube-apiserver")
             // Small clusters have small heaps, which Go would collect dozens of times a second: a
-            // third of all of the server's time. In the memory that a test may take.
-            .env("GOGC", "300")
-            .env("GOMEMLIMIT", "4GiB")
+            // third of all of the server's time, and half of it near the limit. Benches come near.
+            .env("GOGC", "400")
+            .env("GOMEMLIMIT", "8GiB")
             .args([
                 format!("--etcd-servers={}", self.layout.etcd_url()),
                 format!("--bind-address={}", place.address.ip()),

@@ -1,11 +1,13 @@
-//! The documented way out: the commands of `docs/operations.md`, as they stand there.
+//! The documented way in and out: the commands of `docs/operations.md`, as they stand there, and the
+//! samples. What is installed looks to GitOps as it was written.
 
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
+use duckworker_api::DuckWorker;
 use duckworker_e2e::install::{project_root, replica};
 use duckworker_e2e::scenario::bring;
-use duckworker_e2e::worker::{dedicated, plain};
+use duckworker_e2e::worker::{dedicated, is, plain};
 use duckworker_e2e::{Cluster, ClusterOptions, await_gone};
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -41,12 +43,24 @@ async fn run(cluster: &Cluster, heading: &str) -> Result<()> {
     Ok(())
 }
 
+/// What was applied, and what the server and the controller made of it, is still the same.
+async fn ensure_no_difference(cluster: &Cluster, of: &[&str]) -> Result<()> {
+    cluster.kubectl(&[&["diff"], of].concat()).await?.ok().map(drop)
+}
+
 #[tokio::test]
 async fn nothing_is_left_after_the_documented_commands() -> Result<()> {
     let cluster = Cluster::start(ClusterOptions::default()).await?;
     run(&cluster, "Install").await?;
     let (controller, _) = replica(&cluster, "only", &[]).await?;
+    ensure_no_difference(&cluster, &["-f", &absolute("crds/")]).await?;
+    ensure_no_difference(&cluster, &["-k", &absolute("config/default")]).await?;
     let ns = cluster.create_namespace("uninstall").await?;
+    let samples = ["-n", &ns.name, "-k", &absolute("config/samples")];
+    cluster.kubectl(&[&["apply"], &samples[..]].concat()).await?.ok()?;
+    ns.await_object::<DuckWorker>("sample-plain", "Idle", is("Idle")).await?;
+    ensure_no_difference(&cluster, &samples).await?;
+    cluster.kubectl(&[&["delete", "--wait"], &samples[..]].concat()).await?.ok()?;
     bring(&ns, plain("idle"), "Idle").await?;
     bring(&ns, dedicated("hot", "acme"), "Hot").await?;
     let system: Namespace = ns.cluster_api().get("duckworker-system").await?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use duckworker_api::pool::Disruption;
 use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
+use duckworker_client::ServerClock;
 use duckworker_core::{Tenant, Uid, WorkerState};
 use futures::{Stream, StreamExt, stream};
 use kube::ResourceExt;
@@ -31,6 +32,7 @@ pub struct Links {
     pub waiting: Arc<Waiting>,
     /// The claims that found no worker.
     pub misses: Arc<AllMisses>,
+    clock: ServerClock,
     /// Told of claims whose workers changed, or that may get one.
     pub changed_claims: UnboundedSender<ObjectRef<DuckWorkerClaim>>,
     /// The workers of each tenant.
@@ -59,7 +61,7 @@ const HEADS: usize = 4;
 
 impl Links {
     /// A pair of ends for each.
-    pub fn new() -> (Self, Ends) {
+    pub fn new(clock: ServerClock) -> (Self, Ends) {
         let (changed_pools, pools) = unbounded_channel();
         let (seated_workers, workers) = unbounded_channel();
         let (changed_claims, claims) = unbounded_channel();
@@ -68,6 +70,7 @@ impl Links {
             members: Arc::default(),
             waiting: Arc::default(),
             misses: Arc::default(),
+            clock,
             changed_pools,
             seated_workers,
             changed_claims,
@@ -144,7 +147,7 @@ impl Links {
     /// The watch on claims told this: it concerns the pool, which may need more workers, and the
     /// worker that names the claim.
     pub fn claim_followed(&self, event: &Event<DuckWorkerClaim>) {
-        self.misses.follow(event);
+        self.misses.follow(event, self.clock.now());
         if let Event::InitDone = event {
             return self.claims_listed();
         }
@@ -335,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_claim_that_went_while_nobody_watched_concerns_its_pool_and_its_worker() {
-        let (links, mut ends) = Links::new();
+        let (links, mut ends) = Links::new(ServerClock::default());
         links.worker_followed(&Event::Apply(worker()));
         links.claim_followed(&Event::Apply(claim("waits")));
         drained(&mut ends.changed_pools);
@@ -350,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_went_while_nobody_watched_concerns_pool_claim_and_tenant() {
-        let (links, mut ends) = Links::new();
+        let (links, mut ends) = Links::new(ServerClock::default());
         links.worker_followed(&Event::Apply(worker()));
         drained(&mut ends.changed_pools);
         drained(&mut ends.changed_claims);
@@ -366,7 +369,7 @@ mod tests {
 
     #[test]
     fn what_is_listed_again_concerns_nobody_more_than_before() {
-        let (links, mut ends) = Links::new();
+        let (links, mut ends) = Links::new(ServerClock::default());
         links.worker_followed(&Event::Apply(worker()));
         for event in [Event::Init, Event::InitApply(worker())] {
             links.worker_followed(&event);

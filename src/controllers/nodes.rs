@@ -9,7 +9,7 @@ use duckworker_core::plan::observed::PodSeen;
 use duckworker_core::plan::worker::NodeStanding;
 use futures::{Stream, TryStreamExt};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, NodeSpec, Pod, Taint};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
@@ -17,6 +17,10 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 
 use super::watches::{Touched, worker_of};
+
+/// What those put on a node who are about to remove it, beside cordoning it or before that: the node is
+/// emptied as if it were cordoned. Karpenter's consolidation, and the cluster autoscaler.
+const ABOUT_TO_GO: [&str; 2] = ["karpenter.sh/disrupted", "ToBeDeletedByClusterAutoscaler"];
 
 /// What an administrator puts on a node that is gone for good.
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
@@ -59,15 +63,20 @@ fn availability(node: &Node) -> Option<u64> {
     Some(hasher.finish())
 }
 
+/// By a person, or by what scales the nodes.
 fn is_cordoned(node: &Node) -> bool {
-    node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default()
+    let unschedulable = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default();
+    unschedulable || ABOUT_TO_GO.iter().any(|taint| is_tainted(node, taint))
 }
 
 /// Marked as gone for good by an administrator.
 pub fn is_out_of_service(node: &Node) -> bool {
-    let taints = |spec: &NodeSpec| spec.taints.clone().unwrap_or_default();
-    let is_mark = |taint: &Taint| taint.key == OUT_OF_SERVICE;
-    node.spec.as_ref().map(taints).unwrap_or_default().iter().any(is_mark)
+    is_tainted(node, OUT_OF_SERVICE)
+}
+
+fn is_tainted(node: &Node, key: &str) -> bool {
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+    taints.into_iter().flatten().any(|taint| taint.key == key)
 }
 
 /// The standing of a pod's node, as the cache has it. What is irrevocable is read again first.
@@ -90,4 +99,33 @@ pub fn workers_on(pods: &Store<Pod>, node: &Node) -> Vec<ObjectRef<DuckWorker>> 
         pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(name.as_str())
     };
     pods.state().iter().filter(|pod| on_it(pod)).filter_map(|pod| worker_of(&**pod)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::{NodeSpec, Taint};
+
+    use super::*;
+
+    fn node(spec: NodeSpec) -> Node {
+        Node { spec: Some(spec), ..Node::default() }
+    }
+
+    fn tainted(key: &str) -> Node {
+        let taint = Taint { key: key.to_owned(), ..Taint::default() };
+        node(NodeSpec { taints: Some(vec![taint]), ..NodeSpec::default() })
+    }
+
+    #[test]
+    fn a_node_is_emptied_whoever_is_about_to_remove_it() {
+        let by_hand = node(NodeSpec { unschedulable: Some(true), ..NodeSpec::default() });
+        let going = ABOUT_TO_GO.map(tainted);
+        for node in going.iter().chain([&by_hand]) {
+            assert!(is_cordoned(node) && !is_out_of_service(node), "{node:?}");
+            assert_ne!(availability(node), availability(&Node::default()), "somebody is told");
+        }
+        for node in [Node::default(), tainted("dedicated"), tainted(OUT_OF_SERVICE)] {
+            assert!(!is_cordoned(&node), "{node:?}");
+        }
+    }
 }

@@ -12,7 +12,9 @@ use crate::controllers::pool;
 use crate::controllers::pool::budgets::Budgets;
 use crate::controllers::requeue::Requeue;
 use crate::controllers::tenant;
+use crate::controllers::worker::background::{self, Background};
 use crate::controllers::worker::context::{Caches, Context};
+use crate::controllers::worker::first_check::AskedInVain;
 
 impl Parts {
     fn claim_store(&self) -> ClaimStore {
@@ -65,6 +67,7 @@ impl Parts {
             memory: pool::context::Memory::default(),
             pace: Duration::from_secs(1),
             concurrency: self.concurrency(),
+            background: background::share_of(self.concurrency()),
         }
     }
 
@@ -108,8 +111,10 @@ impl Parts {
             peers: self.peers(),
             activator: self.activator.clone(),
             observer: self.observer.clone(),
+            asked_in_vain: AskedInVain::default(),
             requeue: self.requeue(),
-            concurrency: self.concurrency(),
+            waiting: Arc::clone(&links.waiting),
+            background: Background::of(self.concurrency()),
         }
     }
 }

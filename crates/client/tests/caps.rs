@@ -17,8 +17,8 @@ use duckworker_faults::Verb;
 use duckworker_sim::SimCluster;
 use futures::future::join_all;
 use kube::Api;
-use kube::api::PostParams;
-use serde_json::json;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
 
 const TENANTS: &str = "ducktenants.duckworker.dev";
 
@@ -27,10 +27,14 @@ fn acme() -> Tenant {
 }
 
 async fn capped(cluster: &SimCluster, cap: i64) -> Result<Api<DuckTenant>> {
+    declared(cluster, json!({ "maxWorkers": cap })).await
+}
+
+async fn declared(cluster: &SimCluster, spec: Value) -> Result<Api<DuckTenant>> {
     let api: Api<DuckTenant> = Api::namespaced(cluster.admin(), NAMESPACE);
     let tenant = json!({
         "apiVersion": "duckworker.dev/v1alpha1", "kind": "DuckTenant",
-        "metadata": { "name": "acme" }, "spec": { "maxWorkers": cap },
+        "metadata": { "name": "acme" }, "spec": spec,
     });
     api.create(&PostParams::default(), &serde_json::from_value(tenant)?).await?;
     Ok(api)
@@ -129,6 +133,52 @@ fn a_tenant_without_a_cap_costs_one_read_in_two_seconds() -> Result<()> {
         let idle = plane.idle("late").await?;
         let outcome = claim(&plane, &idle).await?;
         ensure!(matches!(outcome, Outcome::Missed(Miss::Capacity)), "{outcome:?}");
+        Ok(())
+    })
+}
+
+async fn claim_parked(plane: &Plane, seen: &WorkerSnapshot) -> Result<Outcome<WorkerLease>, Error> {
+    plane.lifecycle.claim_hot_idle(seen, acme(), None, None, Origin::Library).await
+}
+
+#[test]
+fn a_parked_worker_is_within_the_cap_until_that_is_lowered() -> Result<()> {
+    scene(async |cluster: SimCluster| {
+        let plane = Plane::register(&cluster, "a").await?;
+        let tenants = capped(&cluster, 2).await?;
+        let (first, second) =
+            (plane.parked("w-1", "acme", None).await?, plane.parked("w-2", "acme", None).await?);
+        let outcome = claim_parked(&plane, &first).await?;
+        ensure!(
+            matches!(outcome, Outcome::Transitioned(_)),
+            "the cap is full of itself: {outcome:?}"
+        );
+        let lowered = Patch::Merge(json!({ "spec": { "maxWorkers": 1 } }));
+        tenants.patch("acme", &PatchParams::default(), &lowered).await?;
+        tokio::time::sleep(BELIEVED).await;
+        let outcome = claim_parked(&plane, &second).await?;
+        ensure!(matches!(outcome, Outcome::Missed(Miss::Capacity)), "{outcome:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_tenant_that_is_pinned_gets_no_other_version_idle_or_parked() -> Result<()> {
+    scene(async |cluster: SimCluster| {
+        let plane = Plane::register(&cluster, "a").await?;
+        let (idle, parked) =
+            (plane.idle("idle").await?, plane.parked("parked", "acme", None).await?);
+        let tenants = declared(&cluster, json!({ "image": "duckdb:pinned" })).await?;
+        tokio::time::sleep(BELIEVED).await;
+        let missed = |outcome: &Outcome<_>| matches!(outcome, Outcome::Missed(Miss::Assignment));
+        ensure!(
+            missed(&claim(&plane, &idle).await?) && missed(&claim_parked(&plane, &parked).await?)
+        );
+        let own = Patch::Merge(json!({ "spec": { "image": idle.worker().spec.image.as_str() } }));
+        tenants.patch("acme", &PatchParams::default(), &own).await?;
+        tokio::time::sleep(BELIEVED).await;
+        let won = |outcome: &Outcome<_>| matches!(outcome, Outcome::Transitioned(_));
+        ensure!(won(&claim(&plane, &idle).await?) && won(&claim_parked(&plane, &parked).await?));
         Ok(())
     })
 }

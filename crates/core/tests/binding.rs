@@ -13,8 +13,10 @@ use std::time::Duration;
 use common::{at, tenant};
 use duckworker_core::WorkerState as S;
 use duckworker_core::claim::{Bound, Claim, ClaimKey, ClaimStatus, OnLoss, Phase, Source};
+use duckworker_core::conditions::{Condition, ConditionStatus, ConditionType};
 use duckworker_core::plan::binding::queue::{Free, Queue, Want, Wants};
 use duckworker_core::plan::binding::status::Why;
+use duckworker_core::plan::binding::why::Waits;
 use duckworker_core::plan::binding::{Loss, SecretStanding, Step, View, next, room};
 use duckworker_core::pool::{Member, PoolRef, Undeclared};
 use duckworker_core::tenant::{Allowance, DeclaredTenant, TenantKey, TenantStatus, TenantTerms};
@@ -166,6 +168,23 @@ fn tenants_take_turns_and_within_one_the_oldest_is_first() {
 }
 
 #[test]
+fn a_tenant_that_was_served_waits_until_the_others_were() {
+    let pool = pool(0, 1);
+    let members = [member(&pool, 0, S::Idle)];
+    let claims = [claim(1, "a"), claim(2, "a"), claim(3, "b"), claim(4, "c")];
+    let wants = wants(&claims, &pool);
+    let free = Free::of(&members, &wants, &BTreeSet::new());
+    let mut queue = queue(&claims);
+    let mut order = Vec::new();
+    while let [(name, _)] = served(&queue, &claims, &free)[..] {
+        let claim = claims.iter().find(|claim| claim.key.name == name).unwrap();
+        queue.serve(&claim.tenant, &(claim.created, claim.key.name.clone()));
+        order.push(name);
+    }
+    assert_eq!(order, ["c-1", "c-3", "c-4", "c-2"], "each is given back before the next is served");
+}
+
+#[test]
 fn who_holds_less_is_first_and_a_parked_worker_is_its_own_tenants() {
     let pool = pool(1, 9);
     let mut members =
@@ -243,6 +262,50 @@ fn a_tenant_is_given_what_it_is_declared_for_or_what_the_pool_says() {
 }
 
 #[test]
+fn who_waits_is_told_why_by_what_is_most_in_the_way() {
+    let claim = claim(1, "a");
+    let (own, pinned) = (pool(1, 9), Image::new("duckdb:pinned").unwrap());
+    let want = |image: &Image, allowance| Want { image: image.clone(), allowance };
+    let usual = want(&own.terms.image, Allowance::More(9));
+    let key = TenantKey { namespace: "data".into(), name: tenant("a"), uid: uid("t-a") };
+    let terms = TenantTerms { max_workers: Some(0), ..TenantTerms::default() };
+    let status = TenantStatus::default();
+    let capped = DeclaredTenant { key, generation: 1, deletion: None, terms, status };
+    let going = DeclaredTenant { deletion: Some(at(0)), ..capped.clone() };
+    let (mut deleted, mut full, mut broken) = (own.clone(), own.clone(), own.clone());
+    deleted.deletion = Some(at(0));
+    full.status.seats.reserve(9);
+    let (holds, message) = (ConditionStatus::True, "no such image");
+    let mut degraded =
+        Condition::new(ConditionType::Ready, holds, "ImagePullFailed", message, at(0));
+    degraded.kind = "Degraded".to_owned();
+    broken.status.conditions.push(degraded);
+
+    let waits = Waits { claim: &claim, pool: Some(&own), tenant: None, want: None, before: 0 };
+    let usually = Waits { want: Some(&usual), ..waits };
+    let undeclared = want(&own.terms.image, Allowance::Nothing);
+    let of_version = want(&pinned, Allowance::More(9));
+    let cases = [
+        (Waits { pool: None, ..waits }, "PoolNotFound", "no DuckWorkerPool p"),
+        (Waits { pool: Some(&deleted), ..waits }, "PoolDeleting", "is being deleted"),
+        (Waits { want: Some(&undeclared), ..waits }, "TenantUndeclared", "create DuckTenant a"),
+        (Waits { tenant: Some(&going), ..usually }, "TenantDeleting", "DuckTenant a is being"),
+        (Waits { tenant: Some(&capped), ..usually }, "TenantAtCap", "may hold 0"),
+        (Waits { pool: Some(&broken), ..usually }, "ImagePullFailed", "no such image"),
+        (Waits { pool: Some(&full), ..usually }, "PoolAtMax", "all 9 workers"),
+        (Waits { want: Some(&of_version), ..waits }, "NoneOfVersion", "duckdb:pinned"),
+        (usually, "PoolEmpty", "first of its tenant"),
+        (Waits { before: 7, ..usually }, "PoolEmpty", "7 of its tenant are before it"),
+        (Waits { before: 38, ..usually }, "PoolEmpty", "more than 30 of its tenant"),
+    ];
+    for (waits, reason, part) in cases {
+        let why = waits.why();
+        assert_eq!(why.reason, reason);
+        assert!(why.message.contains(part), "{reason}: {}", why.message);
+    }
+}
+
+#[test]
 fn a_tenant_at_its_cap_takes_nobodys_turn_and_keeps_what_is_parked_for_it() {
     let pool = pool(1, 9);
     let mut members = [member(&pool, 0, S::Idle), member(&pool, 1, S::HotIdle)];
@@ -309,7 +372,7 @@ proptest! {
             member
         }).collect();
         let wants = wants(&claims, &pool);
-    let free = Free::of(&members, &wants, &BTreeSet::new());
+        let free = Free::of(&members, &wants, &BTreeSet::new());
         let queue = queue(&claims);
         let served = served(&queue, &claims, &free);
         let workers: BTreeSet<_> = served.iter().map(|(_, worker)| worker).collect();

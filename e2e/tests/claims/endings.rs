@@ -5,11 +5,11 @@ use duckworker_api::{DuckWorker, DuckWorkerClaim, DuckWorkerPool};
 use duckworker_e2e::claim::{bind, claim, condition, is, worker_of};
 use duckworker_e2e::pool::{pool, with_annotations, workers_of};
 use duckworker_e2e::scenario::{controller, scenario};
-use duckworker_e2e::worker::{reason, state};
+use duckworker_e2e::worker::state;
 use duckworker_e2e::{annotation, await_gone, await_list};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn a_released_worker_of_a_pool_without_reuse_drains() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_gives_up_leaves_the_worker_to_the_pool() -> Result<()> {
+async fn who_gives_up_leaves_the_worker_to_the_next() -> Result<()> {
     scenario("claim-gives-up", async |ns| {
         let _controller = controller(ns)?;
         let slow = with_annotations(pool("p", 0, 10), &json!({ annotation::START_DELAY: "3s" }));
@@ -47,10 +47,13 @@ async fn who_gives_up_leaves_the_worker_to_the_pool() -> Result<()> {
         let failed: DuckWorkerClaim = ns.await_object("c", "Failed", is("Failed")).await?;
         let stalled = condition(&failed, "Stalled").context("Stalled")?;
         ensure!(stalled.reason == "Timeout" && stalled.status == "True");
-        // Nobody wants it any more: the pool keeps none warm.
-        let ended = |all: &[DuckWorker]| all.iter().all(|w| state(w) == "Retired");
-        let all = await_list(&ns.api(), &workers_of("p"), "ended", ended).await?;
-        ensure!(all.iter().all(|w| reason(w) == Some("ScaledDown")));
+        // Its worker comes too late for it, and in time for the next.
+        let mut next = claim("d", "p", "acme");
+        next["spec"]["timeoutSeconds"] = json!(30);
+        let bound = bind(ns, next).await?;
+        let workers = ns.api::<DuckWorker>().list(&ListParams::default()).await?;
+        ensure!(workers.items.len() == 1, "no second one was started");
+        ensure!(worker_of(&bound)? == workers.items[0].name_any());
         Ok(())
     })
     .await

@@ -8,7 +8,6 @@
 //! | [`context`] | what a reconcile needs |
 //! | [`sight`] | what is seen of one claim, as the plan wants it |
 //! | [`reconcile`](mod@reconcile) | the loop: plan, act, plan again |
-//! | [`why`](mod@why) | why it waits |
 //! | [`act`] | each step, carried out |
 
 pub mod act;
@@ -16,7 +15,6 @@ pub mod context;
 pub mod reconcile;
 pub mod sight;
 pub mod waiting;
-pub mod why;
 
 use std::sync::Arc;
 

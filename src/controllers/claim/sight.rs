@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use duckworker_client::{ClaimSnapshot, PoolSnapshot, WorkerSnapshot};
+use duckworker_client::{ClaimSnapshot, PoolSnapshot, TenantSnapshot, WorkerSnapshot};
 use duckworker_core::claim::{Claim, ClaimStatus};
 use duckworker_core::plan::binding::queue::{Free, Want, Wants};
 use duckworker_core::plan::binding::status::{Why, waiting_for};
+use duckworker_core::plan::binding::why::Waits;
 use duckworker_core::plan::binding::{Loss, SecretStanding, Step, View, next, room};
 use duckworker_core::pool::Member;
 use duckworker_core::{Uid, Worker};
 
 use super::context::Context;
-use super::why::why;
 use crate::controllers::tenant::wants::wants;
 
 /// How soon a claim is looked at again whose worker the watch is yet to show.
@@ -51,7 +51,15 @@ impl Sight {
         let wants = wants_of(context, pool.as_ref());
         let next_worker = self.next_worker(context, pool.as_ref(), &wants);
         let obstacle = obstacle(context, claim, wants.get(&claim.tenant));
-        let why = why(context, claim, pool.as_ref(), wants.get(&claim.tenant));
+        let tenant = context.caches.tenants.named(&claim.key.namespace, claim.tenant.as_str());
+        let why = Waits {
+            claim,
+            pool: pool.as_ref().map(PoolSnapshot::pool),
+            tenant: tenant.as_ref().map(TenantSnapshot::tenant),
+            want: wants.get(&claim.tenant),
+            before: context.waiting.before(claim),
+        }
+        .why();
         let made = worker.is_some_and(|worker| self.is_connected(context, &worker.uid));
         next(&View {
             claim,

@@ -58,10 +58,11 @@ impl Waiting {
             // [`Self::end_listing`] tells more.
             Event::InitDone => {}
             Event::InitApply(claim) | Event::Apply(claim) => match parse::claim(claim) {
-                Ok(claim) if claim.waits() => inner.enter(&claim),
-                _ => inner.leave(claim),
+                Ok(parsed) if parsed.waits() => inner.enter(&parsed),
+                Ok(parsed) if parsed.status.worker.is_some() => inner.end(claim, Queue::serve),
+                _ => inner.end(claim, Queue::leave),
             },
-            Event::Delete(claim) => inner.leave(claim),
+            Event::Delete(claim) => inner.end(claim, Queue::leave),
         }
     }
 
@@ -74,7 +75,7 @@ impl Waiting {
     /// A claim has a worker, which names it. What the claim itself says comes later.
     pub fn served(&self, claim: &Uid) {
         let mut inner = self.lock();
-        inner.serve(claim);
+        inner.withdraw(claim, Queue::serve);
     }
 
     /// The worker that named a claim is lost again. If the claim still waits, it does so in its old
@@ -128,6 +129,11 @@ impl Waiting {
     /// The tenants whose claims wait for workers of a pool.
     pub fn tenants(&self, namespace: &str, pool: &str) -> BTreeSet<Tenant> {
         self.lock().queue(namespace, pool).map_or_else(BTreeSet::new, Queue::tenants)
+    }
+
+    /// Whether any claim waits for a worker of a pool.
+    pub fn await_pool(&self, namespace: &str, pool: &str) -> bool {
+        self.lock().queue(namespace, pool).is_some()
     }
 
     /// How many workers of a pool could be given to those that wait, of each version, beside those
@@ -212,21 +218,21 @@ impl Inner {
         self.claims.insert(claim.key.uid.clone(), entry);
     }
 
-    fn leave(&mut self, claim: &DuckWorkerClaim) {
+    fn end(&mut self, claim: &DuckWorkerClaim, how: fn(&mut Queue, &Tenant, &Place)) {
         let uid = claim.uid().and_then(|uid| Uid::new(uid).ok());
         let Some(uid) = uid else { return };
-        self.serve(&uid);
+        self.withdraw(&uid, how);
         self.claims.remove(&uid);
     }
 
     /// Out of its queue, but known until the watch shows why.
-    fn serve(&mut self, claim: &Uid) {
+    fn withdraw(&mut self, claim: &Uid, how: fn(&mut Queue, &Tenant, &Place)) {
         let Some(entry) = self.claims.get_mut(claim).filter(|entry| entry.served.is_none()) else {
             return;
         };
         entry.served = Some(Instant::now());
         if let Some(queue) = self.queues.get_mut(&entry.pool) {
-            queue.leave(&entry.tenant, &entry.place);
+            how(queue, &entry.tenant, &entry.place);
             if queue.is_empty() {
                 self.queues.remove(&entry.pool);
             }

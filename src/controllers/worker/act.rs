@@ -6,8 +6,7 @@ use std::time::Duration;
 use duckworker_client::children::{Finalized, Grace, PodStanding};
 use duckworker_client::{DeletePermit, Error, Origin, Outcome, Swept, WorkerLease};
 use duckworker_core::conditions::{self, Condition, ConditionStatus, ConditionType};
-use duckworker_core::plan::health::Finding;
-use duckworker_core::plan::worker::{Health, SecretStanding, Step};
+use duckworker_core::plan::worker::{SecretStanding, Step};
 use duckworker_core::planted::{Bug, planted};
 use duckworker_core::{Miss, Note, Reason, Terminal, WorkerState};
 
@@ -16,6 +15,7 @@ use super::blocked::{self, Made};
 use super::context::Context;
 use super::dedicated;
 use super::endings::Ending;
+use super::first_check;
 use super::marking;
 use super::sight::Sight;
 use crate::children::{pod, secret, tls};
@@ -59,7 +59,7 @@ pub async fn carry_out(context: &Context, sight: &mut Sight, step: Step) -> Done
             context.children.delete_worker(sight.snapshot.key()).await?;
             Ok(Progress::Rest)
         }
-        Step::Probe => Ok(probe(context, sight).await),
+        Step::Probe => Ok(first_check::ask(context, sight).await),
         step => match sight.lease.take() {
             Some(lease) => by_lease(context, sight, &lease, step).await,
             None => Ok(Progress::Rest),
@@ -181,18 +181,6 @@ fn shortened_grace(context: &Context, sight: &Sight) -> Option<Condition> {
     let message = pod::shortened_grace(&object)?;
     let (kind, holds) = (ConditionType::GraceShortened, ConditionStatus::True);
     Some(Condition::new(kind, holds, "ShorterThanDrain", message, context.clock.now()))
-}
-
-/// The first question to a worker whose pod is ready. One that is not well yet is asked again.
-async fn probe(context: &Context, sight: &mut Sight) -> Progress {
-    let worker = sight.addressed();
-    let answer = context.activator.protocol().probe(&worker);
-    let finding = tokio::time::timeout(worker.spec.health.timeout, answer).await;
-    if !matches!(finding, Ok(Finding::Healthy)) {
-        return Progress::Wait(RECHECK);
-    }
-    sight.health = Health::Healthy;
-    Progress::Again
 }
 
 async fn add_finalizer(context: &Context, sight: &mut Sight) -> Done {

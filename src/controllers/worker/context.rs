@@ -16,7 +16,10 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::background::Background;
+use super::first_check::AskedInVain;
 use super::made::JustMade;
+use crate::controllers::claim::waiting::Waiting;
 use crate::controllers::pool::members::Members;
 use crate::controllers::requeue::Requeue;
 use crate::observe::Observer;
@@ -128,10 +131,14 @@ pub struct Context {
     pub activator: Activator,
     /// Events and metrics.
     pub observer: Observer,
+    /// The claims that wait.
+    pub waiting: Arc<Waiting>,
+    /// Workers that are not well yet.
+    pub asked_in_vain: AskedInVain,
     /// When to look again.
     pub requeue: Requeue,
-    /// How many workers are looked at at once.
-    pub concurrency: u16,
+    /// The turns of what nobody waits for.
+    pub background: Background,
 }
 
 impl Context {
@@ -148,6 +155,7 @@ impl Context {
             self.lifecycle.forget(&uid);
             self.requeue.succeeded(&uid);
             self.caches.made.forget(&uid);
+            self.asked_in_vain.forget(&uid);
         }
     }
 }

@@ -9,19 +9,23 @@
 //! | [`reconcile`](mod@reconcile) | the loop: plan, act, plan again |
 //! | [`act`] | each step, carried out |
 //! | [`activating`] | the end of an activation |
+//! | [`background`] | what nobody waits for gives way |
 //! | [`blocked`] | what is told when a step cannot be carried out |
 //! | [`dedicated`] | the claim of a worker that was made for its tenant |
 //! | [`endings`] | the Event that the end of a worker deserves |
 //! | [`unwritten`] | the end of a worker whose status cannot be written |
+//! | [`first_check`] | whether the process of a ready pod is well |
 //! | [`marking`] | whether its pod says that it is busy or idle |
 //! | [`made`] | what was made and is not in the caches yet |
 
 pub mod act;
 pub mod activating;
+pub mod background;
 pub mod blocked;
 pub mod context;
 pub mod dedicated;
 pub mod endings;
+pub mod first_check;
 pub mod made;
 pub mod marking;
 pub mod reconcile;
@@ -47,6 +51,9 @@ use super::links::{Links, told};
 use super::nodes;
 use super::requeue;
 use super::watches::{self, Scope, Told, WorkerFollower};
+
+/// To the library, no bound. What is under way is bounded by [`background`], and by who waits.
+const UNBOUNDED: u16 = 0;
 
 /// Tells the context which workers are gone, and the pools what became of theirs.
 struct Follower {
@@ -119,7 +126,8 @@ pub async fn run(
     let unheld =
         marks.flat_map(move |()| stream::iter(watches::unheld(&all, |owner| peers.is_live(owner))));
     Controller::for_stream(worker_changes, workers.store().clone())
-        .with_config(controller::Config::default().concurrency(context.concurrency))
+        // Those that wait for their turn in the background must not keep out the others.
+        .with_config(controller::Config::default().concurrency(UNBOUNDED))
         .trigger_backoff(watches::Undelayed)
         .watches_stream(pod_changes, |pod| watches::worker_of(&pod))
         .watches_stream(secret_changes, |secret| watches::worker_of(&secret))

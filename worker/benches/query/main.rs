@@ -2,8 +2,8 @@
 //!
 //! The worker is a process of its own, reached over TLS on loopback; in process the rows come as
 //! Arrow as well. Both read the same file and leave memory and threads to DuckDB. The last line is
-//! `query_ratio=… scan_ratio=…`: the total time of the queries as a multiple of that in process,
-//! and the rows a second of a scan as a part of that in process.
+//! `query_ratio=… scan_ratio=…`: the total time of the queries that take the engine 200 ms and more as
+//! a multiple of that in process, and the rows a second of a scan as a part of that in process.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it ends when it fails")]
 
@@ -22,6 +22,9 @@ use tempfile::TempDir;
 
 use crate::support::{Client, Worker};
 
+/// A query that takes the engine less says more about the way to it.
+const WORTH_COUNTING: Duration = Duration::from_millis(200);
+
 /// How often each side runs each query.
 const ROUNDS: usize = 7;
 
@@ -38,13 +41,15 @@ async fn main() {
     println!("made {} rows in {:.0} s", data::LINES, made.elapsed().as_secs_f64());
     let path = file.to_string_lossy().into_owned();
     let worker = Worker::start(&["--database", &path, "--setting", "access_mode=READ_ONLY"]).await;
-    let sides = Sides { in_process: open(&file), over_flight: worker.client().await };
-    let mut sides = sides;
+    let mut sides = Sides { in_process: open(&file), over_flight: worker.client().await };
 
     let queries = sides.compare(&data::QUERIES).await;
     let scans = sides.compare(&data::SCANS).await;
     print(&queries, &scans);
-    let total = |side: fn(&Compared) -> Duration| queries.iter().map(side).sum::<Duration>();
+    let counted: Vec<_> = queries.iter().filter(|q| q.process() >= WORTH_COUNTING).collect();
+    println!("{} of {} queries take 200 ms and more in process\n", counted.len(), queries.len());
+    assert!(!counted.is_empty(), "this machine is too fast for these queries");
+    let total = |side: fn(&Compared) -> Duration| counted.iter().map(|q| side(q)).sum::<Duration>();
     let query_ratio =
         total(Compared::flight).as_secs_f64() / total(Compared::process).as_secs_f64();
     let scan_ratio = rate(&scans[0], Compared::flight) / rate(&scans[0], Compared::process);

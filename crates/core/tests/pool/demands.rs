@@ -63,3 +63,30 @@ fn what_decays_is_ended_step_by_step_and_nothing_at_rest() {
     pool.terms.demand = asking(10);
     assert_eq!(settle(&mut pool, &members, &misses, 110), Step::Rest);
 }
+
+#[test]
+fn the_worker_of_a_claim_that_was_given_up_is_kept_for_a_while() {
+    let (mut pool, mut members) = filled(1, 20, &[S::Idle, S::Spawning, S::Spawning]);
+    pool.terms.hot_idle.ttl = Duration::from_mins(1);
+    let mut misses = Misses::default();
+    misses.given_up.note(at(10));
+    let Step::Retire(ended) = settle(&mut pool, &members, &misses, 10) else { unreachable!() };
+    assert_eq!(ended.len(), 1, "one claim was given up, one worker is kept");
+    assert_eq!(ended[0].0, members[1].uid, "the youngest");
+    members[1].state = S::Retired;
+    assert_eq!(settle(&mut pool, &members, &misses, 10), Step::Wait(Duration::from_secs(61)));
+    (members[2].state, members[2].idle_since) = (S::Idle, Some(at(20)));
+    assert_eq!(settle(&mut pool, &members, &misses, 20), Step::Wait(Duration::from_secs(51)));
+    let Step::Retire(ended) = settle(&mut pool, &members, &misses, 71) else { unreachable!() };
+    assert_eq!(ended.len(), 1, "its time is over");
+}
+
+#[test]
+fn what_was_idle_before_a_claim_was_given_up_is_not_kept_for_it() {
+    let (mut pool, members) = filled(1, 20, &[S::Idle, S::Idle]);
+    pool.terms.hot_idle.ttl = Duration::from_mins(1);
+    let mut misses = Misses::default();
+    misses.given_up.note(at(10));
+    let Step::Retire(ended) = settle(&mut pool, &members, &misses, 10) else { unreachable!() };
+    assert_eq!(ended.len(), 1);
+}

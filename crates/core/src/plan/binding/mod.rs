@@ -11,10 +11,12 @@
 //! | [`queue`] | whose turn it is, and which worker is whose |
 //! | [`room`] | which of its tenant's own workers stands in a claim's way |
 //! | [`status`] | what a claim's status says |
+//! | [`why`] | why a claim waits |
 
 pub mod queue;
 pub mod room;
 pub mod status;
+pub mod why;
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Whose turn it is: oldest first within a tenant, and tenants in turn, those that hold least
-//! first. A pure function of what is seen, so that binders that see the same choose differently
-//! for different claims, and each worker once.
+//! Whose turn it is: oldest first within a tenant, and tenants in turn: those that hold least first,
+//! and of those whoever was served longest ago. A pure function of what is seen, so that binders that
+//! see the same choose differently for different claims, and each worker once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -48,10 +48,16 @@ impl Want {
 /// What each tenant that waits may be given. One that is not in it gets nothing.
 pub type Wants = BTreeMap<Tenant, Want>;
 
+/// So many tenants that do not wait now are remembered beside those that do.
+const MOST_ABSENT: usize = 64;
+
 /// The claims that wait for workers of one pool.
 #[derive(Debug, Clone, Default)]
 pub struct Queue {
     waiting: BTreeMap<Tenant, BTreeSet<Place>>,
+    /// When each tenant was served last, as a count of those that were. Kept while anybody waits.
+    turns: BTreeMap<Tenant, u64>,
+    served: u64,
 }
 
 impl Queue {
@@ -60,7 +66,17 @@ impl Queue {
         self.waiting.entry(tenant).or_default().insert(place);
     }
 
-    /// A claim waits no more.
+    /// A claim has got a worker: the others of its tenant wait until the other tenants had theirs.
+    pub fn serve(&mut self, tenant: &Tenant, place: &Place) {
+        self.served += 1;
+        self.turns.insert(tenant.clone(), self.served);
+        self.leave(tenant, place);
+        if self.turns.len() > 2 * self.waiting.len() + MOST_ABSENT {
+            self.turns.retain(|tenant, _| self.waiting.contains_key(tenant));
+        }
+    }
+
+    /// A claim waits no more, and got nothing.
     pub fn leave(&mut self, tenant: &Tenant, place: &Place) {
         if let Some(places) = self.waiting.get_mut(tenant) {
             places.remove(place);
@@ -68,6 +84,11 @@ impl Queue {
                 self.waiting.remove(tenant);
             }
         }
+    }
+
+    /// When a tenant was served last: the lower, the longer ago.
+    fn turn(&self, tenant: &Tenant) -> u64 {
+        self.turns.get(tenant).copied().unwrap_or(0)
     }
 
     /// How many wait.
@@ -135,15 +156,16 @@ impl Queue {
         }
         let want = free.wants.get(tenant).filter(|want| own - parked.len() < want.more())?;
         let idle = free.idle.get(&want.image)?;
-        let key = (free.held_by(tenant) + own - parked.len(), place);
+        let key = (free.held_by(tenant) + own - parked.len(), self.turn(tenant), place);
         let mut before = 0;
         for (other, places) in &self.waiting {
             let rival = free.wants.get(other).filter(|rival| rival.image == want.image);
             let Some(rival) = rival else { continue };
-            let (held, served) = (free.held_by(other), free.parked_of(other).len());
+            let (held, turn) = (free.held_by(other), self.turn(other));
+            let served = free.parked_of(other).len();
             let rest = places.iter().skip(served).take(rival.more()).enumerate();
             before += rest
-                .take_while(|(index, place)| (held + index, *place) < key)
+                .take_while(|(index, place)| (held + index, turn, *place) < key)
                 .take(idle.len())
                 .count();
             if before >= idle.len() {

@@ -11,6 +11,7 @@
 //! | `mod.rs` | the view, the steps, and their order |
 //! | [`backoff`] | when to try again after starts that failed |
 //! | [`fill`] | how many more to start |
+//! | [`given_up`] | workers that are kept although their claims were given up |
 //! | [`budget`] | which pods are kept from eviction |
 //! | [`pins`] | workers of other versions, for tenants that are pinned to one |
 //! | [`demand`] | how many more than `replicas`, since claims found none |
@@ -21,6 +22,7 @@ pub mod backoff;
 pub mod budget;
 pub mod demand;
 pub mod fill;
+pub mod given_up;
 pub mod pins;
 pub mod report;
 pub mod retire;
@@ -124,7 +126,8 @@ pub fn next(view: &View<'_>) -> Step {
     }
     let deadline = report::deadline_left(view, &seen);
     let decay = fill::lately(view).again;
-    match [budget.again, deadline, decay].into_iter().flatten().min() {
+    let kept = given_up::again(view);
+    match [budget.again, deadline, decay, kept].into_iter().flatten().min() {
         Some(time) => Step::Wait(time),
         None => Step::Rest,
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Seen, View, fill, is_current, is_outdated};
+use super::{Seen, View, fill, given_up, is_current, is_outdated};
 use crate::names::{Tenant, Uid};
 use crate::planted::{Bug, planted};
 use crate::pool::Member;
@@ -17,10 +17,12 @@ use crate::state::WorkerState;
 pub fn choose(view: &View<'_>, seen: &Seen<'_>) -> (Vec<(Uid, Reason)>, Vec<Uid>) {
     let mut chosen = outdated(view, seen);
     chosen.extend(displaced(view, seen));
+    let kept = given_up::kept(view, seen);
     let excess = (seen.warm(view) - warm_among(&chosen))
-        .saturating_sub(fill::target(view) + fill::surge(view, seen));
+        .saturating_sub(fill::target(view) + fill::surge(view, seen) + kept.len());
     let surplus: Vec<_> = surplus(view, seen)
         .into_iter()
+        .filter(|member| !kept.contains(&member.uid))
         .filter(|member| !chosen.iter().any(|(other, _)| other.uid == member.uid))
         .take(excess)
         .map(|member| (member, Reason::ScaledDown))

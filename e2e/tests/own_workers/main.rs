@@ -1,6 +1,15 @@
 //! What a controller does for its own workers while they run: their health, and the credentials
 //! of their tenants.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `main.rs` | rotation and loss, with a stand-in for the protocol |
+//! | [`flight`] | the protocol itself, with a process that is not ours |
+//! | [`stub`] | that process |
 #![allow(clippy::large_futures, reason = "the future of a whole test")]
+
+mod flight;
+mod stub;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
