@@ -78,11 +78,11 @@ impl Peers {
         leases.iter().filter(|lease| is_live_controller(lease)).filter_map(stranger).collect()
     }
 
-    /// Whether an owner, by its name in a status, is alive and stays.
-    pub fn is_live(&self, owner: &str) -> bool {
+    /// Whether an owner, by its name in a status, is a controller that is alive and stays.
+    pub fn is_live_controller(&self, owner: &str) -> bool {
         let Ok(owner) = Owner::new(owner) else { return false };
         let key = ObjectRef::new(&lease_name(&owner)).within(&self.namespace);
-        self.leases.get(&key).is_some_and(|lease| state_of(&lease) == InstanceState::Active)
+        self.leases.get(&key).is_some_and(|lease| is_live_controller(&lease))
     }
 
     /// The standing of an owner, by its name in a status. A name that no Lease could bear tells

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use kube::{Client, Config, config::AuthInfo};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::layout::Layout;
 
@@ -30,6 +30,22 @@ pub struct Identity {
 impl Identity {
     /// Makes an identity and writes its kubeconfig file.
     pub(crate) fn new(layout: &Layout, server: &Server, name: &str, token: &str) -> Result<Self> {
+        Self::proven_by(layout, server, name, token, &json!({ "token": token }))
+    }
+
+    /// The same identity, with its token in a file that may change.
+    pub(crate) fn with_token_file(&self, layout: &Layout, file: &Path) -> Result<Self> {
+        let user = json!({ "tokenFile": file });
+        Self::proven_by(layout, &self.server, &self.name, &self.token, &user)
+    }
+
+    fn proven_by(
+        layout: &Layout,
+        server: &Server,
+        name: &str,
+        token: &str,
+        user: &Value,
+    ) -> Result<Self> {
         let file = format!("kubeconfig/{}-{:08x}.json", file_name(name), rand::random::<u32>());
         let content = json!({
             "apiVersion": "v1",
@@ -38,7 +54,7 @@ impl Identity {
                 "server": server.url,
                 "certificate-authority": server.authority_file,
             }}],
-            "users": [{"name": name, "user": {"token": token}}],
+            "users": [{"name": name, "user": user}],
             "contexts": [{"name": "duckworker", "context": {"cluster": "duckworker", "user": name}}],
             "current-context": "duckworker",
         });
@@ -55,6 +71,11 @@ impl Identity {
     /// The user name, as the API server and the audit log know it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     /// Its kubeconfig file. The file is JSON, which is YAML as well.

@@ -76,7 +76,7 @@ pub use kubectl::KubectlOutput;
 pub use kwok::{SIMULATED_NODE, annotation};
 pub use namespace::{TEST_LABEL, TestNamespace};
 pub use options::{ClusterOptions, User};
-pub use tokens::TokenKey;
+pub use tokens::{TokenFile, TokenKey};
 pub use wait::{
     PATIENCE, Watchable, await_gone, await_list, await_object, await_object_within, pod_is_ready,
     pod_phase,

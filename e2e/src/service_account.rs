@@ -3,9 +3,9 @@
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::{
     authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
-    core::v1::{Pod, ServiceAccount},
+    core::v1::{Pod, Secret, ServiceAccount},
 };
-use kube::{Api, ResourceExt as _, api::PostParams};
+use kube::{Api, Resource, api::PostParams};
 
 use crate::{cluster::Cluster, identity::Identity};
 
@@ -22,13 +22,26 @@ impl Cluster {
         account: &str,
         pod: Option<&Pod>,
     ) -> Result<Identity> {
+        self.bound_token(namespace, account, pod.map(reference)).await
+    }
+
+    /// The same with a token that is good for as long as a secret is there.
+    pub async fn service_account_while(
+        &self,
+        namespace: &str,
+        account: &str,
+        secret: &Secret,
+    ) -> Result<Identity> {
+        self.bound_token(namespace, account, Some(reference(secret))).await
+    }
+
+    async fn bound_token(
+        &self,
+        namespace: &str,
+        account: &str,
+        bound_object_ref: Option<BoundObjectReference>,
+    ) -> Result<Identity> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client()?, namespace);
-        let bound_object_ref = pod.map(|pod| BoundObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Pod".to_owned()),
-            name: Some(pod.name_any()),
-            uid: pod.uid(),
-        });
         let expiration_seconds = Some(LIFE);
         let spec = TokenRequestSpec {
             bound_object_ref,
@@ -44,5 +57,14 @@ impl Cluster {
         let token = token.context("the API server sent no token")?;
         let name = format!("system:serviceaccount:{namespace}:{account}");
         Identity::new(&self.layout, &self.server, &name, &token)
+    }
+}
+
+fn reference<K: Resource<DynamicType = ()>>(object: &K) -> BoundObjectReference {
+    BoundObjectReference {
+        api_version: Some(K::api_version(&()).into_owned()),
+        kind: Some(K::kind(&()).into_owned()),
+        name: object.meta().name.clone(),
+        uid: object.meta().uid.clone(),
     }
 }

@@ -1,11 +1,14 @@
-//! Takes the tokens of all service accounts away, and gives them back.
+//! Takes the tokens of all service accounts away, and gives them back; and a file with a token, which
+//! is changed while a program reads it.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use rcgen::KeyPair;
 
 use crate::cluster::Cluster;
+use crate::identity::Identity;
 
 /// The file of the key that proves tokens of service accounts.
 const KEY_FILE: &str = "service-accounts.pub";
@@ -34,5 +37,33 @@ impl Cluster {
         fs::write(self.layout.path(KEY_FILE), public_key).context("cannot change the key")?;
         self.api_server().restart()?;
         self.await_api_server().await
+    }
+}
+
+/// A token in a file, as a pod gets it.
+pub struct TokenFile {
+    identity: Identity,
+    path: PathBuf,
+}
+
+impl TokenFile {
+    /// Writes the file, and a kubeconfig that points to it.
+    pub fn new(cluster: &Cluster, first: &Identity) -> Result<Self> {
+        let name = format!("token-{:08x}", rand::random::<u32>());
+        let path = cluster.layout.write(&name, first.token())?;
+        let identity = first.with_token_file(&cluster.layout, &path)?;
+        Ok(Self { identity, path })
+    }
+
+    /// Who reads the file.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Puts another token in its place, as the kubelet does: at once and whole.
+    pub fn write(&self, next: &Identity) -> Result<()> {
+        let new = self.path.with_extension("new");
+        fs::write(&new, next.token()).context("cannot write the token")?;
+        fs::rename(new, &self.path).context("cannot replace the token")
     }
 }

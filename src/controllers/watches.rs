@@ -210,22 +210,26 @@ pub fn worker_of<K: ResourceExt>(child: &K) -> Option<ObjectRef<DuckWorker>> {
     Some(ObjectRef::new(name).within(&child.namespace()?))
 }
 
-/// The workers that a change of an instance's Lease concerns: those that no live one holds, and those
-/// that have ended. Whoever's turn it is sees to the rest of these, also where the owner is a control
-/// plane that lives on.
-pub fn unheld(
+/// The workers that a change of an instance's Lease concerns: all but those that a live controller
+/// holds and looks after. Whoever's turn it is sees to what has ended, to what is being deleted and
+/// its owner lets lie, and to the pods of control planes that live on.
+pub fn concerned(
     workers: &Store<DuckWorker>,
-    is_held: impl Fn(&str) -> bool,
+    is_live_controller: impl Fn(&str) -> bool,
 ) -> Vec<ObjectRef<DuckWorker>> {
-    let owner = |worker: &DuckWorker| worker.status.as_ref().and_then(|s| s.owner.clone());
+    let is_held = |worker: &DuckWorker| {
+        let owner = worker.status.as_ref().and_then(|status| status.owner.as_ref());
+        owner.is_some_and(|owner| is_live_controller(owner))
+    };
     let has_ended = |worker: &DuckWorker| {
         let state = worker.status.as_ref().and_then(|status| status.state.parse().ok());
         state.is_some_and(WorkerState::is_terminal)
     };
+    let is_deleting = |worker: &DuckWorker| worker.metadata.deletion_timestamp.is_some();
     workers
         .state()
         .iter()
-        .filter(|worker| has_ended(worker) || owner(worker).is_none_or(|owner| !is_held(&owner)))
+        .filter(|worker| has_ended(worker) || is_deleting(worker) || !is_held(worker))
         .map(|worker: &Arc<DuckWorker>| ObjectRef::from_obj(&**worker))
         .collect()
 }
@@ -237,13 +241,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_ended_concerns_whoever_s_turn_it_is_though_its_owner_lives() {
+    fn all_but_what_a_live_controller_looks_after_concerns_whoever_s_turn_it_is() {
         let (store, mut writer) = store();
-        for (name, state, owner) in
-            [("serves", "Hot", "living"), ("ended", "Retired", "living"), ("orphan", "Hot", "dead")]
-        {
+        let (now, never) = (json!("2026-01-01T00:00:00Z"), json!(null));
+        for (name, state, owner, deletion) in [
+            ("serves", "Hot", "living", &never),
+            ("ended", "Retired", "living", &never),
+            ("deleted", "Hot", "living", &now),
+            ("orphan", "Hot", "dead", &never),
+            ("held by a control plane", "Hot", "foreign", &never),
+        ] {
             let worker = json!({
-                "metadata": { "name": name, "namespace": "data", "uid": name },
+                "metadata": { "name": name, "namespace": "data", "uid": name, "deletionTimestamp": deletion },
                 "spec": { "template": { "spec": { "containers": [] } } },
                 "status": { "state": state, "owner": owner, "ownerEpoch": 1 },
             });
@@ -251,9 +260,9 @@ mod tests {
                 serde_json::from_value::<DuckWorker>(worker).unwrap(),
             ));
         }
-        let told = unheld(&store, |owner| owner == "living");
+        let told = concerned(&store, |owner| owner == "living");
         let mut names: Vec<String> = told.into_iter().map(|worker| worker.name).collect();
         names.sort();
-        assert_eq!(names, ["ended", "orphan"]);
+        assert_eq!(names, ["deleted", "ended", "held by a control plane", "orphan"]);
     }
 }

@@ -15,7 +15,7 @@ use duckworker_core::WorkerState as S;
 use duckworker_core::claim::{Bound, Claim, ClaimKey, ClaimStatus, OnLoss, Phase, Source};
 use duckworker_core::conditions::{Condition, ConditionStatus, ConditionType};
 use duckworker_core::plan::binding::queue::{Free, Queue, Want, Wants};
-use duckworker_core::plan::binding::status::Why;
+use duckworker_core::plan::binding::status::{Why, waiting_for};
 use duckworker_core::plan::binding::why::Waits;
 use duckworker_core::plan::binding::{Loss, SecretStanding, Step, View, next, room};
 use duckworker_core::pool::{Member, PoolRef, Undeclared};
@@ -82,6 +82,20 @@ fn a_claim_is_bound_step_by_step() {
     claim.status = written(step_with(&claim, Some(&worker), made));
     assert_eq!((claim.status.phase, claim.status.source), (Phase::Ready, Some(Source::Warm)));
     assert_eq!(step(&claim, Some(&worker)), Step::Rest);
+}
+
+#[test]
+fn only_who_waited_for_a_worker_got_a_cold_one() {
+    let pool = pool(1, 9);
+    let worker = member(&pool, 0, S::Hot);
+    let made = |view: &mut View<'_>| view.secret = SecretStanding::Made;
+    for (reason, source) in [("PoolEmpty", Source::Cold), ("TenantAtCap", Source::Warm)] {
+        let mut claim = claim(1, "a");
+        let why = Why::new(reason, "it waits");
+        claim.status = waiting_for(&claim, &why, at(50));
+        claim.status = written(step_with(&claim, Some(&worker), made));
+        assert_eq!(claim.status.source, Some(source), "{reason}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One run of a flow, disturbed or not.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -8,7 +9,8 @@ use serde_json::Value;
 
 use super::census::{Census, Counts};
 use super::ending::ending;
-use super::flow::{Flow, await_nothing, delete};
+use super::flow::{Company, Flow};
+use super::point::Point;
 use super::subject::{Doom, Subject};
 use crate::report::report_failure;
 use crate::{Cluster, PATIENCE, TestNamespace};
@@ -20,10 +22,27 @@ const CASE: Duration = PATIENCE.saturating_mul(4);
 /// Between two looks at a watch that has to catch up.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// What happens to the instances of a run, one after the other: the k-th call of each suffers its
-/// fault. An instance that a fault stops is followed by the next one.
+/// What happens to the instances of a run, one after the other: a call of each suffers its fault. An
+/// instance that a fault stops is followed by the next one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Disturbance(pub Vec<(u64, Fault)>);
+pub struct Disturbance(pub Vec<(Point, Fault)>);
+
+impl fmt::Display for Disturbance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults = self.0.iter().map(|(point, fault)| format!("{fault:?} at {point}"));
+        f.write_str(&faults.collect::<Vec<_>>().join(", then "))
+    }
+}
+
+/// Something of ours is left after all was deleted.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaked;
+
+impl fmt::Display for Leaked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("leaked")
+    }
+}
 
 /// How a run went.
 #[derive(Debug, Clone)]
@@ -36,14 +55,15 @@ pub struct Run {
     pub ending: Value,
 }
 
-/// Runs a flow in a namespace of its own, then deletes the worker and demands that nothing is left.
+/// Runs a flow in a namespace of its own, then deletes all and demands that nothing is left. If that
+/// fails, the error holds [`Leaked`].
 pub async fn run(cluster: &Cluster, flow: Flow, disturbance: &Disturbance) -> Result<Run> {
     let ns = cluster.create_namespace(&format!("sweep-{flow}")).await?;
     let patient = tokio::time::timeout(CASE, run_in(&ns, flow, disturbance));
     let result = patient.await.unwrap_or_else(|_| bail!("it did not end"));
     if let Err(error) = &result {
         let report = report_failure(&ns).await;
-        eprintln!("{flow} {:?}: {error:#}\n{report}", disturbance.0);
+        eprintln!("{flow}, {disturbance}: {error:#}\n{report}");
     }
     ns.delete().await?;
     result
@@ -55,11 +75,12 @@ async fn run_in(ns: &TestNamespace<'_>, flow: Flow, disturbance: &Disturbance) -
     let mut calls = Vec::new();
     let mut faults = disturbance.0.iter();
     let mut subject = Subject::start(ns)?;
+    let mut _company: Company = None;
     if flow == Flow::DeletePending {
         subject.arm(faults.next().cloned());
     } else {
         subject.ready().await?;
-        flow.set_up(ns).await?;
+        _company = flow.set_up(ns).await?;
         subject.arm(faults.next().cloned());
         flow.set_off(ns).await?;
     }
@@ -77,10 +98,7 @@ async fn run_in(ns: &TestNamespace<'_>, flow: Flow, disturbance: &Disturbance) -
     let ending = ending(ns).await?;
     let counts = settled_counts(&census, &ending).await;
     calls.push(subject.calls());
-    if !flow.deletes() {
-        delete(ns).await?;
-    }
-    await_nothing(ns).await.context("leaked")?;
+    flow.clean_up(ns).await.context(Leaked)?;
     subject.kill().await;
     Ok(Run { calls, counts, ending })
 }
@@ -110,8 +128,7 @@ async fn settled_counts(census: &Census, ending: &Value) -> Counts {
     let left = |kind: &str| ending[kind].as_array().map_or(0, Vec::len);
     for _ in 0..250 {
         let counts = census.counts();
-        let agrees = |count: super::census::Count, left| count.made - count.gone == left;
-        if agrees(counts.pods, left("pods")) && agrees(counts.secrets, left("secrets")) {
+        if counts.iter().all(|(kind, count)| count.made - count.gone == left(kind)) {
             return counts;
         }
         tokio::time::sleep(GLANCE).await;

@@ -1,18 +1,23 @@
 //! What was made and deleted in a namespace, as a watch saw it: from outside, and with the uids, so
 //! that a second pod of the same name counts.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
 use futures::StreamExt as _;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt as _};
 use tokio::task::JoinHandle;
 
 use crate::TestNamespace;
 use crate::wait::Watchable;
+
+/// The one kind of which a crash may cost more: see [`super::judge`].
+pub const SECRETS: &str = "secrets";
 
 /// How many objects of a kind were made, and how many of those are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,30 +28,29 @@ pub struct Count {
     pub gone: usize,
 }
 
-/// What was made and deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Pods.
-    pub pods: Count,
-    /// Secrets.
-    pub secrets: Count,
-}
+/// What was made and deleted, by the plural names of the kinds.
+pub type Counts = BTreeMap<&'static str, Count>;
 
 /// Counts from its start on.
-pub struct Census {
-    pods: Counter,
-    secrets: Counter,
-}
+pub struct Census(BTreeMap<&'static str, Counter>);
 
 impl Census {
     /// Starts counting.
     pub fn start(ns: &TestNamespace<'_>) -> Self {
-        Self { pods: Counter::start::<Pod>(ns), secrets: Counter::start::<Secret>(ns) }
+        Self(BTreeMap::from([
+            ("workers", Counter::start::<DuckWorker>(ns)),
+            ("pods", Counter::start::<Pod>(ns)),
+            (SECRETS, Counter::start::<Secret>(ns)),
+            ("pools", Counter::start::<DuckWorkerPool>(ns)),
+            ("budgets", Counter::start::<PodDisruptionBudget>(ns)),
+            ("claims", Counter::start::<DuckWorkerClaim>(ns)),
+            ("tenants", Counter::start::<DuckTenant>(ns)),
+        ]))
     }
 
     /// What was counted so far.
     pub fn counts(&self) -> Counts {
-        Counts { pods: self.pods.count(), secrets: self.secrets.count() }
+        self.0.iter().map(|(kind, counter)| (*kind, counter.count())).collect()
     }
 }
 

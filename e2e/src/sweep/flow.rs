@@ -1,23 +1,23 @@
-//! The parts of a worker's life that are swept.
+//! What is swept: parts of the life of a worker, a pool and a claim.
 
 use anyhow::Result;
-use duckworker_api::DuckWorker;
 use duckworker_api::labels::FINALIZER;
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::DeleteParams;
-use kube::runtime::watcher;
-use serde_json::{Value, json};
+use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
+use duckworker_client::Origin;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
 use strum::{Display, EnumIter, EnumString};
 
+use super::pooled::{self, CLAIM, POOL};
+use super::single::{
+    self, WORKER, await_no_children, await_nothing, await_state, brief, lose_pod, lose_secret,
+    reach,
+};
+use crate::scenario::{ControlPlane, won};
 use crate::worker::{self, is};
-use crate::{TestNamespace, annotation, await_list};
+use crate::{TestNamespace, annotation, claim};
 
-/// The one worker of a run.
-pub const WORKER: &str = "w";
-/// The secret of that worker.
-const SECRET: &str = "w-rpc";
-
-/// A part of a worker's life: what is there before, what happens, and where it ends.
+/// What is there before, what happens, and where it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, EnumIter, EnumString)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Flow {
@@ -35,20 +35,46 @@ pub enum Flow {
     DeleteSpawning,
     /// Deleted while idle.
     DeleteIdle,
+    /// Deleted while a live control plane has reserved it.
+    DeleteReserved,
+    /// Deleted while a live control plane activates it.
+    DeleteActivating,
     /// Deleted while hot.
     DeleteHot,
+    /// Deleted while a live control plane keeps it parked.
+    DeleteHotIdle,
     /// Deleted while its pod takes its time to stop.
     DeleteDraining,
     /// Deleted when it is retired.
     DeleteRetired,
     /// Deleted when it is lost.
     DeleteLost,
+    /// A pool is applied and has its one worker Idle.
+    PoolToIdle,
+    /// A pool with an idle worker is deleted.
+    DeletePool,
+    /// A claim is applied and gets the idle worker of a pool: Bound, then Ready with a Hot worker.
+    ClaimToReady,
+    /// The same for a tenant with a cap, whose ledger is kept.
+    CappedClaimToReady,
+    /// A claim is deleted, and its worker parked.
+    ClaimReleased,
 }
 
+/// Whoever must live for as long as the run lasts: the control plane that holds the worker.
+pub type Company = Option<ControlPlane>;
+
 impl Flow {
-    /// The object is gone at the end.
+    /// The objects are gone at the end.
     pub const fn deletes(self) -> bool {
-        !matches!(self, Self::ApplyToIdle | Self::DedicatedToHot | Self::Lost | Self::Drain)
+        let stays =
+            matches!(self, Self::ApplyToIdle | Self::DedicatedToHot | Self::Lost | Self::Drain);
+        !stays && !matches!(self, Self::PoolToIdle) && !self.claims()
+    }
+
+    /// It is about a claim.
+    const fn claims(self) -> bool {
+        matches!(self, Self::ClaimToReady | Self::CappedClaimToReady | Self::ClaimReleased)
     }
 
     /// What must be there before the controller starts.
@@ -57,20 +83,23 @@ impl Flow {
             let mut worker = worker::plain(WORKER);
             worker["metadata"]["finalizers"] = json!([FINALIZER]);
             ns.create::<DuckWorker>(worker).await?;
-            delete(ns).await?;
+            single::delete(ns).await?;
         }
         Ok(())
     }
 
     /// What must have happened before the part that is swept, with the controller's help.
-    pub async fn set_up(self, ns: &TestNamespace<'_>) -> Result<()> {
+    pub async fn set_up(self, ns: &TestNamespace<'_>) -> Result<Company> {
         match self {
-            Self::ApplyToIdle | Self::DedicatedToHot | Self::DeletePending => return Ok(()),
+            Self::ApplyToIdle | Self::DedicatedToHot | Self::DeletePending | Self::PoolToIdle => {}
             Self::DeleteSpawning => {
                 let never = worker::with_annotation(WORKER, annotation::NEVER_READY, "true");
                 ns.create::<DuckWorker>(never).await?;
                 let has_pod = |w: &DuckWorker| w.status.as_ref().is_some_and(|s| s.pod.is_some());
                 ns.await_object::<DuckWorker>(WORKER, "with a pod", has_pod).await?;
+            }
+            Self::DeleteReserved | Self::DeleteActivating | Self::DeleteHotIdle => {
+                return self.hold(ns).await.map(Some);
             }
             Self::DeleteHot => reach(ns, worker::dedicated(WORKER, "acme"), "Hot").await?,
             Self::DeleteDraining => {
@@ -94,8 +123,35 @@ impl Flow {
                 lose_pod(ns).await?;
                 Self::Lost.finish(ns).await?;
             }
+            Self::DeletePool | Self::ClaimToReady => pooled::fill(ns).await?,
+            Self::CappedClaimToReady => pooled::fill_capped(ns).await?,
+            Self::ClaimReleased => {
+                pooled::fill_capped(ns).await?;
+                claim::bind(ns, claim::claim(CLAIM, POOL, pooled::TENANT)).await?;
+                Self::CappedClaimToReady.finish(ns).await?;
+            }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// A live control plane brings the worker into the state in which it is deleted. It does not
+    /// look at the deletion: the controller waits for the time to drain and takes the worker over.
+    async fn hold(self, ns: &TestNamespace<'_>) -> Result<ControlPlane> {
+        reach(ns, brief(), "Idle").await?;
+        let plane = ControlPlane::register(ns).await?;
+        let worker = ns.api::<DuckWorker>().get(WORKER).await?;
+        match self {
+            Self::DeleteHotIdle => {
+                let lease = plane.serve(&worker, "acme").await?;
+                won(plane.lifecycle.release(&lease, Origin::Library).await?)?;
+            }
+            Self::DeleteActivating => {
+                let lease = plane.claim(&worker, "acme").await?;
+                won(plane.lifecycle.activate(&lease).await?)?;
+            }
+            _ => drop(plane.claim(&worker, "acme").await?),
+        }
+        Ok(plane)
     }
 
     /// What sets it off.
@@ -109,7 +165,14 @@ impl Flow {
             Self::Lost => lose_pod(ns).await,
             Self::Drain => lose_secret(ns).await,
             Self::DeletePending => Ok(()),
-            _ => delete(ns).await,
+            Self::PoolToIdle => ns.create::<DuckWorkerPool>(pooled::manifest()).await.map(drop),
+            Self::ClaimToReady | Self::CappedClaimToReady => {
+                let claim = claim::claim(CLAIM, POOL, pooled::TENANT);
+                ns.create::<DuckWorkerClaim>(claim).await.map(drop)
+            }
+            Self::DeletePool => pooled::delete::<DuckWorkerPool>(ns).await,
+            Self::ClaimReleased => pooled::delete::<DuckWorkerClaim>(ns).await,
+            _ => single::delete(ns).await,
         }
     }
 
@@ -126,50 +189,28 @@ impl Flow {
                 await_state(ns, "Retired").await?;
                 await_no_children(ns).await
             }
+            Self::PoolToIdle => pooled::await_idle(ns).await,
+            Self::ClaimToReady | Self::CappedClaimToReady => {
+                ns.await_object(CLAIM, "Ready", claim::is("Ready")).await.map(drop)?;
+                pooled::await_hot(ns).await
+            }
+            Self::ClaimReleased => pooled::await_parked(ns).await,
             _ => await_nothing(ns).await,
         }
     }
-}
 
-/// Makes a worker and waits for a state.
-async fn reach(ns: &TestNamespace<'_>, worker: Value, state: &'static str) -> Result<()> {
-    ns.create::<DuckWorker>(worker).await?;
-    await_state(ns, state).await
-}
-
-async fn await_state(ns: &TestNamespace<'_>, state: &'static str) -> Result<()> {
-    ns.await_object::<DuckWorker>(WORKER, state, is(state)).await.map(drop)
-}
-
-async fn await_no_children(ns: &TestNamespace<'_>) -> Result<()> {
-    let all = watcher::Config::default();
-    await_list(&ns.api::<Pod>(), &all, "gone", <[Pod]>::is_empty).await?;
-    await_list(&ns.api::<Secret>(), &all, "gone", <[Secret]>::is_empty).await?;
-    Ok(())
-}
-
-/// Waits until there are neither workers nor pods nor secrets.
-pub async fn await_nothing(ns: &TestNamespace<'_>) -> Result<()> {
-    let all = watcher::Config::default();
-    await_list(&ns.api::<DuckWorker>(), &all, "gone", <[DuckWorker]>::is_empty).await?;
-    await_no_children(ns).await
-}
-
-/// Deletes the worker.
-pub async fn delete(ns: &TestNamespace<'_>) -> Result<()> {
-    ns.api::<DuckWorker>().delete(WORKER, &DeleteParams::background()).await?;
-    Ok(())
-}
-
-/// Its process ends.
-async fn lose_pod(ns: &TestNamespace<'_>) -> Result<()> {
-    let failed = r#"{"status":{"phase":"Failed","message":"ended by the sweep"}}"#;
-    let patch = ["patch", "pod", WORKER, "--subresource=status", "--type=merge", "-p", failed];
-    ns.kubectl(&patch).await?.ok()?;
-    Ok(())
-}
-
-async fn lose_secret(ns: &TestNamespace<'_>) -> Result<()> {
-    ns.api::<Secret>().delete(SECRET, &DeleteParams::default()).await?;
-    Ok(())
+    /// Takes away what is there at its end, and waits until it is gone.
+    pub async fn clean_up(self, ns: &TestNamespace<'_>) -> Result<()> {
+        if self.deletes() {
+            return await_nothing(ns).await;
+        }
+        if self.claims() || self == Self::PoolToIdle {
+            pooled::delete::<DuckWorkerClaim>(ns).await?;
+            pooled::delete::<DuckWorkerPool>(ns).await?;
+            pooled::delete::<DuckTenant>(ns).await?;
+        } else {
+            single::delete(ns).await?;
+        }
+        await_nothing(ns).await
+    }
 }

@@ -1,13 +1,15 @@
-//! Which cases there are: from two undisturbed runs, which also show what two runs have in common.
+//! Which cases there are: from two undisturbed runs, which also show what may differ.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use duckworker_faults::{Call, Fault, Meanwhile, Record, Refusal, Verb, Which};
+use duckworker_faults::{Fault, Meanwhile, Refusal, Which};
 use strum::IntoEnumIterator;
 
 use super::case::{Disturbance, Run};
 use super::flow::Flow;
+use super::point::{Point, points};
 
 /// How much of it is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +25,7 @@ impl Depth {
     pub fn flows(self) -> Vec<Flow> {
         match self {
             Self::Full => Flow::iter().collect(),
-            Self::Short => vec![Flow::ApplyToIdle, Flow::DeleteIdle],
+            Self::Short => vec![Flow::ApplyToIdle, Flow::DeleteIdle, Flow::ClaimToReady],
         }
     }
 
@@ -74,9 +76,12 @@ pub struct Case {
     pub kind: Kind,
     /// What happens.
     pub disturbance: Disturbance,
-    /// How many more secrets it may make and delete: a successor that finds a secret and no pod
-    /// replaces it, since it cannot know who else has seen the token.
-    pub spare_secrets: usize,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.flow, self.disturbance)
+    }
 }
 
 /// An undisturbed flow.
@@ -84,8 +89,11 @@ pub struct Case {
 pub struct Model {
     /// Which flow.
     pub flow: Flow,
-    /// Its calls.
-    pub calls: Vec<Call>,
+    /// Its calls: all that came in one of two runs.
+    pub calls: Vec<Point>,
+    /// Those that came in one of them only, such as a second read after a conflict. They are swept
+    /// like the others: a case is tried until its call comes, and counts as missing if it never does.
+    pub rare: Vec<Point>,
     /// How it went.
     pub clean: Run,
 }
@@ -93,27 +101,29 @@ pub struct Model {
 impl Model {
     /// Of two undisturbed runs, which must end alike.
     pub fn of(flow: Flow, one: Run, other: &Run) -> Result<Self> {
-        ensure!(one.ending == other.ending, "{flow}: two clean runs end differently");
-        ensure!(one.counts == other.counts, "{flow}: two clean runs count differently");
-        let shared = calls(one.calls.first()).into_iter().zip(calls(other.calls.first()));
-        // Where the two differ (a conflict that was read again), the rest is a matter of luck.
-        let alike =
-            |pair: &(Call, Call)| pair.0.verb == pair.1.verb && pair.0.what() == pair.1.what();
-        let calls = shared.take_while(alike).map(|(call, _)| call).collect();
-        Ok(Self { flow, calls, clean: one })
+        let (a, b) = (&one.ending, &other.ending);
+        ensure!(a == b, "{flow}: two clean runs end differently: {a} and {b}");
+        let (a, b) = (&one.counts, &other.counts);
+        ensure!(a == b, "{flow}: two clean runs count differently: {a:?} and {b:?}");
+        let (mut calls, others) = (own_calls(&one), own_calls(other));
+        let mut rare: Vec<Point> =
+            calls.iter().filter(|call| !others.contains(call)).cloned().collect();
+        let more: Vec<Point> = others.into_iter().filter(|call| !calls.contains(call)).collect();
+        rare.extend(more.iter().cloned());
+        calls.extend(more);
+        Ok(Self { flow, calls, rare, clean: one })
     }
 
     /// A crash before and after each call, and every bad answer of each write.
     pub fn single_cases(&self, depth: Depth) -> Vec<Case> {
         let mut cases = Vec::new();
-        for (k, call) in (1..).zip(&self.calls) {
+        for call in &self.calls {
             for stop in [Fault::StopBefore, Fault::StopAfter] {
-                let spare_secrets = usize::from(self.strands_a_secret(k, &stop));
-                cases.push(self.case(Kind::Crash, vec![(k, stop)], spare_secrets));
+                cases.push(self.case(Kind::Crash, vec![(call.clone(), stop)]));
             }
             if call.is_write() {
                 for fault in depth.answers() {
-                    cases.push(self.case(Kind::Answer, vec![(k, fault)], 0));
+                    cases.push(self.case(Kind::Answer, vec![(call.clone(), fault)]));
                 }
             }
         }
@@ -122,31 +132,17 @@ impl Model {
 
     /// For a crash after a call: another one after each call of the successor.
     pub fn pair_cases(&self, first: &Case, run: &Run) -> Vec<Case> {
-        let [(k, Fault::StopAfter)] = first.disturbance.0.as_slice() else { return Vec::new() };
-        let successor = run.calls.get(1).map_or(0, Vec::len) as u64;
-        let spare =
-            if self.place(Verb::Create, "pods").is_some_and(|pod| *k < pod) { 2 } else { 0 };
-        let pair = |other| vec![(*k, Fault::StopAfter), (other, Fault::StopAfter)];
-        (1..=successor).map(|other| self.case(Kind::Pair, pair(other), spare)).collect()
+        let [(call, Fault::StopAfter)] = first.disturbance.0.as_slice() else { return Vec::new() };
+        let successor = run.calls.get(1).map_or_else(Vec::new, |calls| points(calls));
+        let pair = |other| vec![(call.clone(), Fault::StopAfter), (other, Fault::StopAfter)];
+        successor.into_iter().map(|other| self.case(Kind::Pair, pair(other))).collect()
     }
 
-    fn case(&self, kind: Kind, faults: Vec<(u64, Fault)>, spare_secrets: usize) -> Case {
-        Case { flow: self.flow, kind, disturbance: Disturbance(faults), spare_secrets }
-    }
-
-    /// Whether a crash leaves a secret without a pod.
-    fn strands_a_secret(&self, k: u64, stop: &Fault) -> bool {
-        let done = if *stop == Fault::StopAfter { k } else { k - 1 };
-        let secret = self.place(Verb::Create, "secrets");
-        let pod = self.place(Verb::Create, "pods");
-        secret.is_some_and(|secret| done >= secret) && pod.is_some_and(|pod| done < pod)
-    }
-
-    fn place(&self, verb: Verb, resource: &str) -> Option<u64> {
-        (1..).zip(&self.calls).find(|(_, call)| call.is(verb, resource)).map(|(k, _)| k)
+    fn case(&self, kind: Kind, faults: Vec<(Point, Fault)>) -> Case {
+        Case { flow: self.flow, kind, disturbance: Disturbance(faults) }
     }
 }
 
-fn calls(records: Option<&Vec<Record>>) -> Vec<Call> {
-    records.into_iter().flatten().map(|record| record.call.clone()).collect()
+fn own_calls(run: &Run) -> Vec<Point> {
+    run.calls.first().map_or_else(Vec::new, |calls| points(calls))
 }

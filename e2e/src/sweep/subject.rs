@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use duckworker_client::Connection;
-use duckworker_faults::choose::Script;
 use duckworker_faults::{Call, Fault, Faults, Record, Verb};
 
+use super::point::{Point, Strike};
 use crate::TestNamespace;
 use crate::in_process::{InProcess, quick_settings};
 
@@ -24,7 +24,7 @@ pub enum Doom {
     None,
 }
 
-/// A controller instance whose calls on workers, pods and secrets are counted and can fail.
+/// A controller instance whose calls on our objects are counted and can fail.
 pub struct Subject {
     faults: Faults,
     armed: Arc<AtomicBool>,
@@ -60,15 +60,15 @@ impl Subject {
         Ok(())
     }
 
-    /// From now on calls are counted, and suffer these faults by their numbers.
-    pub fn arm(&self, faults: impl IntoIterator<Item = (u64, Fault)>) {
-        self.faults.choose(Script::new(faults));
+    /// From now on calls are counted, and one of them suffers this.
+    pub fn arm(&self, fault: Option<(Point, Fault)>) {
+        self.faults.choose(Strike::at(fault));
         self.armed.store(true, Ordering::SeqCst);
     }
 
     /// No further call suffers a fault.
     pub fn disarm(&self) -> Doom {
-        self.faults.choose(Script::new([]));
+        self.faults.choose(Strike::at(None));
         let stops = |record: &Record| record.fault.as_ref().is_some_and(Fault::stops);
         if self.faults.records().iter().any(stops) { Doom::Sealed } else { Doom::None }
     }
@@ -91,9 +91,17 @@ impl Subject {
     }
 }
 
-/// The calls that make up a worker's life. Watches and the lists that begin them come and go as
-/// they like, heartbeats and events concern nobody here.
+/// The calls that make up the life of workers, pools and claims. Watches and the lists that begin
+/// them come and go as they like, heartbeats and events concern nobody here.
 fn is_swept(call: &Call) -> bool {
-    matches!(call.resource.as_str(), "duckworkers" | "pods" | "secrets")
-        && !matches!(call.verb, Verb::Watch | Verb::List)
+    const RESOURCES: [&str; 7] = [
+        "duckworkers",
+        "duckworkerpools",
+        "duckworkerclaims",
+        "ducktenants",
+        "pods",
+        "secrets",
+        "poddisruptionbudgets",
+    ];
+    RESOURCES.contains(&call.resource.as_str()) && !matches!(call.verb, Verb::Watch | Verb::List)
 }

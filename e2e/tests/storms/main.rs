@@ -4,14 +4,16 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`ground`] | two controllers, their workers, and what must not change |
+//! | [`ground`] | two controllers, their workers, what is under way, and what must not change |
 //! | [`outages`] | the API server or etcd is away, or forgets its history |
 //! | [`refusals`] | every call is refused, by a layer under the clients |
 //! | [`rights`] | the API server itself refuses: rights, tokens, too many at once |
-//! | [`two_servers`] | two API servers, one of which stands still and then shows an old state |
+//! | [`token_file`] | a client's token proves nothing any more, and a new one is put in its place |
+//! | [`two_servers`] | two API servers, one of which stands still for a while |
 
 mod ground;
 mod outages;
 mod refusals;
 mod rights;
+mod token_file;
 mod two_servers;

@@ -30,6 +30,7 @@ async fn of_refusals(name: &str, refusal: Refusal) -> Result<()> {
             Ok(())
         })
         .await
+        .map(drop)
     })
     .await
 }

@@ -2,9 +2,8 @@
 //! nothing, or they are too many at once for the seats that they have.
 
 use anyhow::{Result, ensure};
-use duckworker_api::DuckWorker;
 use duckworker_client::Connection;
-use duckworker_e2e::{Cluster, ClusterOptions, Identity, TestNamespace, await_gone};
+use duckworker_e2e::{Cluster, ClusterOptions, Identity, TestNamespace};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
@@ -13,20 +12,20 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::ground::{become_idle, live_through, storm_time};
+use crate::ground::{AFTER_RESTART, Calm, become_idle, live_through, recorded, remove, storm_time};
 
 /// The account of both controllers, the binding of its rights, and its seats.
 const NAME: &str = "storm";
 
-/// Runs a storm over two controllers with tokens of a service account, and tells with which codes
-/// the API server answered them.
+/// Runs a storm over two controllers with tokens of a service account, and tells how soon work went on
+/// and with which codes the API server answered them.
 async fn under_an_account(
     name: &str,
     storm: impl AsyncFnOnce(&TestNamespace<'_>) -> Result<()>,
-) -> Result<Vec<u16>> {
+) -> Result<(Calm, Vec<u16>)> {
     let cluster = Cluster::start(ClusterOptions::default()).await?;
     cluster.install_crds().await?;
-    let test = async |ns: &TestNamespace<'_>| {
+    let (begin, account, calm) = recorded(&cluster, name, async |ns, _| {
         ns.create::<ServiceAccount>(json!({ "metadata": { "name": NAME } })).await?;
         bind(ns).await?;
         let account =
@@ -34,13 +33,13 @@ async fn under_an_account(
         let begin = cluster.audit().mark()?;
         let (one, other) = (account().await?, account().await?);
         let connections = [Connection::new(one.config()?)?, Connection::new(other.config()?)?];
-        live_through(name, ns, connections, async || storm(ns).await).await?;
-        anyhow::Ok((begin, one.name().to_owned()))
-    };
-    let (begin, account) = cluster.with_namespace(name, test).await?;
+        let calm = live_through(name, ns, connections, async || storm(ns).await).await?;
+        anyhow::Ok((begin, one.name().to_owned(), calm))
+    })
+    .await?;
     let events = cluster.audit().since(begin)?;
     let of_ours = events.iter().filter(|event| event.user.username == account);
-    Ok(of_ours.filter_map(duckworker_e2e::AuditEvent::code).collect())
+    Ok((calm, of_ours.filter_map(duckworker_e2e::AuditEvent::code).collect()))
 }
 
 async fn bind(ns: &TestNamespace<'_>) -> Result<()> {
@@ -57,7 +56,7 @@ async fn bind(ns: &TestNamespace<'_>) -> Result<()> {
 
 #[tokio::test]
 async fn the_rights_are_gone_for_a_while() -> Result<()> {
-    let codes = under_an_account("rights-gone", async |ns| {
+    let (_, codes) = under_an_account("rights-gone", async |ns| {
         let bindings: Api<ClusterRoleBinding> = ns.cluster_api();
         bindings.delete(NAME, &DeleteParams::default()).await?;
         tokio::time::sleep(storm_time()?).await;
@@ -70,7 +69,7 @@ async fn the_rights_are_gone_for_a_while() -> Result<()> {
 
 #[tokio::test]
 async fn the_key_of_all_tokens_is_rotated_and_rotated_back() -> Result<()> {
-    under_an_account("tokens-gone", async |ns| {
+    let (calm, _) = under_an_account("tokens-gone", async |ns| {
         let key = ns.cluster.revoke_tokens().await?;
         let stranger = ns.cluster.service_account(&ns.name, NAME, None).await?;
         let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::all(stranger.client()?);
@@ -79,14 +78,16 @@ async fn the_key_of_all_tokens_is_rotated_and_rotated_back() -> Result<()> {
         tokio::time::sleep(storm_time()?).await;
         ns.cluster.restore_tokens(key).await
     })
-    .await
-    .map(drop)
+    .await?;
+    // The key comes back with a restart.
+    ensure!(calm.ours <= AFTER_RESTART, "{calm:?}");
+    Ok(())
 }
 
 /// First no seat at all, then a few, of which every further request is turned away.
 #[tokio::test]
 async fn the_account_has_no_seats_and_then_few() -> Result<()> {
-    let codes = under_an_account("seats-gone", async |ns| {
+    let (_, codes) = under_an_account("seats-gone", async |ns| {
         let levels: Api<PriorityLevelConfiguration> = ns.cluster_api();
         let (post, patch) = (PostParams::default(), PatchParams::default());
         levels.create(&post, &serde_json::from_value(level(0))?).await?;
@@ -124,11 +125,4 @@ fn schema(ns: &TestNamespace<'_>) -> Value {
             "resourceRules": [everything],
         }],
     } })
-}
-
-async fn remove(ns: &TestNamespace<'_>, name: &str) -> Result<()> {
-    let api = ns.api::<DuckWorker>();
-    let worker = api.get(name).await?;
-    api.delete(name, &DeleteParams::default()).await?;
-    await_gone(&api, &worker).await
 }

@@ -123,8 +123,9 @@ pub async fn run(
     let _ = known.set(Arc::clone(&context));
 
     let (peers, all) = (context.peers.clone(), workers.store().clone());
-    let unheld =
-        marks.flat_map(move |()| stream::iter(watches::unheld(&all, |owner| peers.is_live(owner))));
+    let concerned = marks.flat_map(move |()| {
+        stream::iter(watches::concerned(&all, |owner| peers.is_live_controller(owner)))
+    });
     Controller::for_stream(worker_changes, workers.store().clone())
         // Those that wait for their turn in the background must not keep out the others.
         .with_config(controller::Config::default().concurrency(UNBOUNDED))
@@ -132,7 +133,7 @@ pub async fn run(
         .watches_stream(pod_changes, |pod| watches::worker_of(&pod))
         .watches_stream(secret_changes, |secret| watches::worker_of(&secret))
         .watches_stream(node_changes, move |node| nodes::workers_on(&on_node, &node))
-        .reconcile_on(unheld)
+        .reconcile_on(concerned)
         .reconcile_on(told(seated))
         .reconcile_all_on(watches::changes(relists))
         .graceful_shutdown_on(stop.cancelled_owned())

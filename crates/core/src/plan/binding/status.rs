@@ -28,6 +28,12 @@ const STALLED: &str = "Stalled";
 /// What the schema says of a claim that nobody has looked at.
 const PENDING: &str = "Pending";
 const LOST: &str = "WorkerLost";
+/// The tenant holds all that it may hold.
+pub const TENANT_AT_CAP: &str = "TenantAtCap";
+/// The pool serves declared tenants only, and this one is not.
+pub const TENANT_UNDECLARED: &str = "TenantUndeclared";
+/// The tenant is being deleted.
+pub const TENANT_DELETING: &str = "TenantDeleting";
 
 /// It waits, for this reason.
 pub fn waiting(view: &View<'_>) -> ClaimStatus {
@@ -117,9 +123,12 @@ fn with_worker(view: &View<'_>, worker: &Member) -> ClaimStatus {
 }
 
 fn source(claim: &Claim, worker: &Member) -> Source {
-    // Stamps of creation count whole seconds; whether it had to wait is what its status tells.
+    // Stamps of creation count whole seconds; whether a worker was started for it is what its status
+    // tells. Who waited for the tenant's place found the worker there.
+    const NOT_FOR_A_WORKER: [&str; 5] =
+        [PENDING, LOST, TENANT_AT_CAP, TENANT_UNDECLARED, TENANT_DELETING];
     let ready = claim.status.conditions.iter().find(|condition| condition.kind == READY);
-    let waited = ready.is_some_and(|ready| ![PENDING, LOST].contains(&ready.reason.as_str()));
+    let waited = ready.is_some_and(|ready| !NOT_FOR_A_WORKER.contains(&ready.reason.as_str()));
     if worker.was_parked {
         Source::HotIdle
     } else if waited && claim.status.worker.is_none() {

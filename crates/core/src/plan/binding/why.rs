@@ -1,7 +1,7 @@
 //! Why a claim waits, in a word and a sentence.
 
 use super::queue::Want;
-use super::status::Why;
+use super::status::{self, Why};
 use crate::claim::Claim;
 use crate::conditions::ConditionStatus;
 use crate::plan::pool::demand::POOL_EMPTY;
@@ -57,14 +57,17 @@ impl Waits<'_> {
                 "pool {} serves declared tenants only: create DuckTenant {name} in this namespace",
                 self.claim.pool
             );
-            return refused.then(|| Why::new("TenantUndeclared", message));
+            return refused.then(|| Why::new(status::TENANT_UNDECLARED, message));
         };
         if tenant.deletion.is_some() {
-            return Some(Why::new("TenantDeleting", format!("DuckTenant {name} is being deleted")));
+            return Some(Why::new(
+                status::TENANT_DELETING,
+                format!("DuckTenant {name} is being deleted"),
+            ));
         }
         let (cap, used) = (tenant.terms.max_workers?, tenant.status.ledger.used());
         let message = format!("tenant {name} holds {used} workers and may hold {cap}");
-        (used >= cap).then(|| Why::new("TenantAtCap", message))
+        (used >= cap).then(|| Why::new(status::TENANT_AT_CAP, message))
     }
 
     fn pool_trouble(&self, pool: &Pool) -> Why {
