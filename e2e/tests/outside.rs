@@ -1,16 +1,16 @@
 //! What is to be seen of the controller from outside: how many calls it makes, what its process
 //! serves, and what it never shows.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use duckworker_api::{DuckWorker, labels};
+use duckworker_api::DuckWorker;
 use duckworker_client::connection::PROGRAM;
+use duckworker_e2e::canary::{Canaries, OF_WORKERS, Talker};
 use duckworker_e2e::in_process::quick_settings;
 use duckworker_e2e::scenario::{bring, condition, controller, controller_with, scenario, status};
 use duckworker_e2e::worker::{dedicated, is, plain};
-use duckworker_e2e::{AuditEvent, ControllerProcess, TestNamespace, await_gone};
+use duckworker_e2e::{AuditEvent, TestNamespace, await_gone};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
@@ -153,54 +153,20 @@ async fn a_finished_worker_is_deleted_when_it_was_to_be_seen_for_long_enough() -
     .await
 }
 
-/// A GET of the controller's admin server.
-async fn fetch(address: &str, path: &str) -> Result<(u16, String)> {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let code = answer.split(' ').nth(1).context("a status line")?.parse()?;
-    Ok((code, answer))
-}
-
-/// What of a worker's secret must never be shown: the token, the private key's lines, and both as
-/// they stand in JSON.
-async fn secrets_of(ns: &TestNamespace<'_>, name: &str) -> Result<Vec<String>> {
-    let secret = ns.api::<Secret>().get(&format!("{name}-rpc")).await?;
-    let wire = serde_json::to_value(&secret)?;
-    let data: BTreeMap<_, _> = secret.data.unwrap_or_default();
-    let mut canaries = Vec::new();
-    for key in [labels::TOKEN_KEY, labels::PRIVATE_KEY_KEY] {
-        let bytes = &data.get(key).with_context(|| format!("no {key}"))?.0;
-        let text = std::str::from_utf8(bytes)?;
-        canaries.extend(text.lines().filter(|line| !line.starts_with("---")).map(str::to_owned));
-        canaries.push(wire["data"][key].as_str().context("base64")?.to_owned());
-    }
-    ensure!(canaries.iter().all(|canary| canary.len() >= 16), "too short to look for");
-    Ok(canaries)
-}
-
 #[tokio::test]
 async fn the_process_serves_its_health_and_shows_no_secret() -> Result<()> {
     scenario("process", async |ns| {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let address = format!("127.0.0.1:{port}");
-        let flags = ["controller", "--namespace", &ns.name, "--lease-namespace", &ns.name];
-        let more = ["--admin-address", &address, "--log-format", "json", "--log-filter"];
-        let filter = "debug,duckworker=trace,duckworker_client=trace,duckworker_core=trace";
-        let args = [&flags[..], &more[..], &[filter]].concat();
-        let admin = ns.cluster.user("admin")?;
-        let process = ControllerProcess::start(ns.cluster, "canary", admin, &args, &[]).await?;
+        let process = Talker::start(ns).await?;
         let idle = bring(ns, plain("w1"), "Idle").await?;
         bring(ns, dedicated("w2", "acme"), "Hot").await?;
-        let canaries = [secrets_of(ns, "w1").await?, secrets_of(ns, "w2").await?].concat();
+        let mut canaries = Canaries::default();
+        for secret in ["w1-rpc", "w2-rpc"] {
+            canaries.add(ns, secret, &OF_WORKERS).await?;
+        }
 
-        ensure!(fetch(&address, "/livez").await?.0 == 200);
-        ensure!(fetch(&address, "/readyz").await?.0 == 200);
-        let (code, metrics) = fetch(&address, "/metrics").await?;
-        ensure!(code == 200);
+        ensure!(process.get("/livez").await?.0 == 200);
+        ensure!(process.get("/readyz").await?.0 == 200);
+        let metrics = process.metrics().await?;
         for line in [
             r#"duckworker_workers{state="Hot"} 1"#,
             r#"duckworker_workers{state="Idle"} 1"#,
@@ -217,21 +183,19 @@ async fn the_process_serves_its_health_and_shows_no_secret() -> Result<()> {
         ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
         await_gone(&ns.api(), &idle).await?;
         let events = ns.kubectl(&["get", "events,dw", "-o", "yaml"]).await?.ok()?;
-        process.stop().await?;
-        let log = std::fs::read_to_string(process.component().log())?;
-        ensure!(log.contains(&idle.name_any()) && log.contains("next step"), "the log says little");
+        let later = process.metrics().await?;
+        let drained = r#"transition="retire_drained",outcome="transitioned""#;
+        ensure!(!metrics.contains(drained) && later.contains(drained), "{later}");
+        let log = process.stop().await?;
+        ensure!(log.contains(&idle.name_any()), "the log says little");
         let audit = std::fs::read_to_string(ns.cluster.audit().path())?;
-        for (place, text) in [
+        canaries.look_in(&[
             ("log", &log),
             ("metrics", &metrics),
+            ("metrics after the end", &later),
             ("events and status", &events),
             ("audit log", &audit),
-        ] {
-            ensure!(
-                !canaries.iter().any(|canary| text.contains(canary)),
-                "a secret in the {place}"
-            );
-        }
+        ])?;
         Ok(())
     })
     .await

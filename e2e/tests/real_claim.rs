@@ -3,15 +3,17 @@
 #![allow(clippy::large_futures, reason = "the future of a whole test")]
 
 use anyhow::{Context as _, Result, ensure};
+use duckworker_api::labels::TOKEN_KEY;
 use duckworker_api::{DuckWorker, DuckWorkerClaim, DuckWorkerPool};
-use duckworker_e2e::TestNamespace;
+use duckworker_e2e::canary::{Canaries, OF_WORKERS, Talker};
 use duckworker_e2e::claim::{bind, claim, source, worker_of};
-use duckworker_e2e::pool::await_count;
+use duckworker_e2e::pool::{await_count, workers_of};
 use duckworker_e2e::real::duckdb::{load, pool, tenant};
 use duckworker_e2e::real::{Ran, real_scenario};
 use duckworker_e2e::scenario::{await_nothing_left, controller, status};
 use duckworker_e2e::sql::{Access, is_refused, long_query, table};
-use duckworker_e2e::worker::state;
+use duckworker_e2e::worker::{reason, state};
+use duckworker_e2e::{TestNamespace, await_list};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
@@ -24,10 +26,14 @@ async fn access(ns: &TestNamespace<'_>, claim: &str) -> Result<Access> {
     Access::of(&ns.api::<Secret>().get(&format!("{claim}-conn")).await?)
 }
 
+/// What a tenant's workers run. The comment is a word that is looked for.
+const STATEMENTS: &str =
+    "CREATE TABLE greetings AS SELECT 'hello' AS word; -- not-to-be-told-to-anybody";
+
 /// A pool of warm workers, and a tenant with a table.
 async fn prepare(ns: &TestNamespace<'_>, replicas: i64) -> Result<()> {
     load(ns).await?;
-    tenant(ns, "acme", "CREATE TABLE greetings AS SELECT 'hello' AS word;").await?;
+    tenant(ns, "acme", STATEMENTS).await?;
     ns.create::<DuckWorkerPool>(pool("p", replicas, 3)).await?;
     await_count(ns, "p", "Idle", usize::try_from(replicas)?).await.map(drop)
 }
@@ -61,6 +67,50 @@ async fn a_claim_s_secret_is_all_that_sql_needs() -> Result<Ran> {
         ns.api::<DuckWorkerPool>().delete("p", &DeleteParams::default()).await?;
         ns.api::<Secret>().delete("acme-activation", &DeleteParams::default()).await?;
         await_nothing_left(ns).await
+    })
+    .await
+}
+
+/// The worker's token and key, the claim's copy of the token, and what the tenant's workers are told.
+#[tokio::test]
+async fn no_secret_of_a_claim_is_shown() -> Result<Ran> {
+    real_scenario("real-canary", async |ns| {
+        let process = Talker::start(ns).await?;
+        prepare(ns, 1).await?;
+        let bound = bind(ns, claim("c", "p", "acme")).await?;
+        let worker = worker_of(&bound)?;
+        let mut canaries = Canaries::default();
+        canaries.add(ns, &format!("{worker}-rpc"), &OF_WORKERS).await?;
+        canaries.add(ns, "c-conn", &[TOKEN_KEY]).await?;
+        canaries.add(ns, "acme-activation", &["statements"]).await?;
+        let metrics = process.metrics().await?;
+        access(ns, "c").await?.connect().await?.rows("FROM greetings").await?;
+        let told = ns.kubectl(&["logs", worker]).await?.ok()?;
+
+        ns.api::<DuckWorkerClaim>().delete("c", &DeleteParams::default()).await?;
+        await_count(ns, "p", "HotIdle", 1).await?;
+        // An activation that fails is talked about most.
+        let broken = format!("SELECT no_such_function(); {STATEMENTS}");
+        tenant(ns, "broken", &broken).await?;
+        canaries.add(ns, "broken-activation", &["statements"]).await?;
+        ns.create::<DuckWorkerClaim>(claim("d", "p", "broken")).await?;
+        let failed = |all: &[DuckWorker]| {
+            all.iter().any(|worker| reason(worker) == Some("ActivationFailed"))
+        };
+        await_list(&ns.api(), &workers_of("p"), "failed", failed).await?;
+        let kinds = "events,dw,dwc,dwp,dt,pods,leases";
+        let objects = ns.kubectl(&["get", kinds, "-o", "yaml"]).await?.ok()?;
+        let later = process.metrics().await?;
+        let log = process.stop().await?;
+        let audit = std::fs::read_to_string(ns.cluster.audit().path())?;
+        canaries.look_in(&[
+            ("log", &log),
+            ("worker's log", &told),
+            ("metrics", &metrics),
+            ("metrics after the end", &later),
+            ("events and objects", &objects),
+            ("audit log", &audit),
+        ])
     })
     .await
 }

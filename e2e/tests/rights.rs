@@ -1,6 +1,7 @@
 //! The rights in `config/` are what the controller needs, and no more.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool, labels};
@@ -10,21 +11,29 @@ use duckworker_e2e::pool::{await_count, change, late_creation, pool, workers_of}
 use duckworker_e2e::scenario::{await_event, bring, condition, forbid_pods};
 use duckworker_e2e::worker::{dedicated, is, plain, with_annotation};
 use duckworker_e2e::{
-    Cluster, ClusterOptions, TestNamespace, annotation, await_gone, await_list, node,
+    AuditEvent, Cluster, ClusterOptions, PATIENCE, TestNamespace, annotation, await_gone,
+    await_list, node,
 };
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
-use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, ListParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::runtime::watcher;
+use kube::{Client, ResourceExt as _};
 use serde_json::json;
 
 /// A janitor in a hurry.
 const JANITOR: [&str; 4] = ["--janitor-interval", "500ms", "--stranded-grace", "1s"];
 
-/// A verb on a resource.
-type Right = (String, String);
+/// A verb on a resource of an API group.
+type Right = (String, String, String);
+
+/// Refuses who sets `blockOwnerDeletion` without the right to delay the owner's deletion, as many
+/// clusters do. It is no request of its own, so no audit log shows that this right is used.
+const OWNERS: &str = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement";
+/// What our objects are owned by.
+const OWNER_KINDS: [(&str, &str); 2] =
+    [("DuckWorker", "duckworkers"), ("DuckWorkerPool", "duckworkerpools")];
 
 /// Installs the folders of `config/` that say who may do what.
 async fn install(cluster: &Cluster) -> Result<()> {
@@ -37,25 +46,83 @@ async fn install(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// What the roles that the controller is bound to grant it.
-async fn granted(cluster: &Cluster) -> Result<BTreeSet<Right>> {
+/// The rules of the roles that the controller is bound to.
+async fn rules(cluster: &Cluster) -> Result<Vec<PolicyRule>> {
     let client = cluster.client()?;
-    let roles: Api<ClusterRole> = Api::all(client.clone());
-    let mut grants = Vec::new();
+    let cluster_roles: Api<ClusterRole> = Api::all(client.clone());
+    let mut all = Vec::new();
     for name in ["duckworker-controller", "duckworker-cluster"] {
-        grants.extend(roles.get(name).await?.rules.unwrap_or_default());
+        all.extend(cluster_roles.get(name).await?.rules.unwrap_or_default());
     }
-    let roles: Api<Role> = Api::namespaced(client, SYSTEM);
-    grants.extend(roles.get("duckworker-instances").await?.rules.unwrap_or_default());
-    let of_rule = |rule: &PolicyRule| -> Vec<Right> {
-        let resources = rule.resources.clone().unwrap_or_default();
-        let on = |verb: &String| {
-            let verb = verb.clone();
-            resources.clone().into_iter().map(move |resource| (verb.clone(), resource))
-        };
-        rule.verbs.iter().flat_map(on).collect()
+    let of_instances = Api::<Role>::namespaced(client, SYSTEM).get("duckworker-instances").await?;
+    all.extend(of_instances.rules.unwrap_or_default());
+    Ok(all)
+}
+
+/// What they grant.
+fn granted(rules: &[PolicyRule]) -> BTreeSet<Right> {
+    let mut all = BTreeSet::new();
+    for rule in rules {
+        for group in rule.api_groups.iter().flatten() {
+            for resource in rule.resources.iter().flatten() {
+                let right = |verb: &String| (verb.clone(), group.clone(), resource.clone());
+                all.extend(rule.verbs.iter().map(right));
+            }
+        }
+    }
+    all
+}
+
+/// Rights that leave no request: each is taken away alone, and then a child of that owner can no
+/// longer be made.
+async fn needed_for_owners(ns: &TestNamespace<'_>) -> Result<BTreeSet<Right>> {
+    let mut needed = BTreeSet::new();
+    for (kind, resource) in OWNER_KINDS {
+        let finalizers = format!("{resource}/finalizers");
+        let mut rest = rules(ns.cluster).await?;
+        for rule in &mut rest {
+            rule.resources.iter_mut().for_each(|all| all.retain(|one| *one != finalizers));
+        }
+        rest.retain(|rule| rule.resources.as_ref().is_some_and(|all| !all.is_empty()));
+        let name = format!("all-but-{resource}");
+        let role = json!({ "metadata": { "name": name }, "rules": rest });
+        ns.create::<Role>(role).await?;
+        let user = format!("--user={name}");
+        let role = format!("--role={name}");
+        ns.kubectl(&["create", "rolebinding", &name, &role, &user]).await?.ok()?;
+        let client = ns.cluster.user("admin")?.client_impersonating(&name, &[])?;
+        let refusal = try_child(client, ns, kind).await?.context("it was not refused")?;
+        ensure!(refusal.contains("can't set finalizers on"), "{refusal}");
+        needed.insert(("update".to_owned(), "duckworker.dev".to_owned(), finalizers));
+    }
+    Ok(needed)
+}
+
+/// Tries to make a child of such an owner; the sentence of a refusal.
+async fn try_child(client: Client, ns: &TestNamespace<'_>, kind: &str) -> Result<Option<String>> {
+    let child = json!({ "metadata": { "name": "child", "ownerReferences": [{
+        "apiVersion": "duckworker.dev/v1alpha1", "kind": kind, "name": "owner",
+        "uid": "00000000-0000-4000-8000-000000000001", "blockOwnerDeletion": true }] } });
+    let secrets: Api<Secret> = Api::namespaced(client, &ns.name);
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    match secrets.create(&dry_run, &serde_json::from_value(child)?).await {
+        Ok(_) => Ok(None),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Some(status.message)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The API server learns of new kinds of owners within half a minute, and until then refuses all.
+async fn await_owners_known(ns: &TestNamespace<'_>) -> Result<()> {
+    let known = async {
+        for (kind, _) in OWNER_KINDS {
+            while try_child(ns.client.clone(), ns, kind).await?.is_some() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        anyhow::Ok(())
     };
-    Ok(grants.iter().flat_map(of_rule).collect())
+    tokio::time::timeout(PATIENCE, known).await.context("the API server knows no DuckWorker")?
 }
 
 /// A life without trouble, and three with: spawn, activation, drain, loss, deletion after a time.
@@ -143,8 +210,15 @@ async fn trouble(ns: &TestNamespace<'_>) -> Result<()> {
 
 #[tokio::test]
 async fn the_verbs_used_are_the_verbs_granted() -> Result<()> {
-    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    let api_server_flags = vec![OWNERS.to_owned()];
+    let cluster = Cluster::start(ClusterOptions { api_server_flags, ..Default::default() }).await?;
     install(&cluster).await?;
+    let for_owners = cluster
+        .with_namespace("owners", async |ns| {
+            await_owners_known(ns).await?;
+            needed_for_owners(ns).await
+        })
+        .await?;
     let begin = cluster.audit().mark()?;
     let (first, identity) = replica(&cluster, "first", &JANITOR).await?;
     cluster
@@ -185,18 +259,19 @@ async fn the_verbs_used_are_the_verbs_granted() -> Result<()> {
         .map(|event| format!("{} {}", event.verb, event.request_uri))
         .collect();
     ensure!(refused.is_empty(), "a right is missing: {refused:#?}");
-    let mut used: BTreeSet<Right> = ours
-        .iter()
-        .map(|event| (event.verb.clone(), event.resource()))
-        .filter(|(_, resource)| !resource.is_empty() && resource != "selfsubjectreviews")
-        .collect();
-    // Asked about by the API server when we set blockOwnerDeletion; no request of its own.
-    used.insert(("update".to_owned(), "duckworkers/finalizers".to_owned()));
-    used.insert(("update".to_owned(), "duckworkerpools/finalizers".to_owned()));
-    let granted = granted(&cluster).await.context("the roles of config/")?;
+    let mut used: BTreeSet<Right> = ours.iter().filter_map(|event| right(event)).collect();
+    used.extend(for_owners);
+    let granted = granted(&rules(&cluster).await?);
     let unused: Vec<_> = granted.difference(&used).collect();
     let missing: Vec<_> = used.difference(&granted).collect();
     ensure!(missing.is_empty(), "not granted: {missing:#?}");
     ensure!(unused.is_empty(), "never used: {unused:#?}");
     Ok(())
+}
+
+/// What a request took, but for the question who one is, which is everybody's.
+fn right(event: &AuditEvent) -> Option<Right> {
+    let object = event.object_ref.as_ref()?;
+    let right = (event.verb.clone(), object.api_group.clone(), event.resource());
+    (right.2 != "selfsubjectreviews").then_some(right)
 }

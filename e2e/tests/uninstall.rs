@@ -1,11 +1,10 @@
 //! The documented way in and out: the commands of `docs/operations.md`, as they stand there, and the
 //! samples. What is installed looks to GitOps as it was written.
 
-use std::fs;
-
 use anyhow::{Context as _, Result, ensure};
 use duckworker_api::DuckWorker;
-use duckworker_e2e::install::{project_root, replica};
+use duckworker_e2e::install::replica;
+use duckworker_e2e::page::{absolute, commands};
 use duckworker_e2e::scenario::bring;
 use duckworker_e2e::worker::{dedicated, is, plain};
 use duckworker_e2e::{Cluster, ClusterOptions, await_gone};
@@ -14,29 +13,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Api;
 use kube::api::ListParams;
 
-/// The commands of the first block under a heading of the page, without `$ kubectl`.
-fn commands(heading: &str) -> Result<Vec<Vec<String>>> {
-    let page = fs::read_to_string(project_root().join("docs/operations.md"))?;
-    let (_, section) = page.split_once(&format!("## {heading}\n")).context("no such heading")?;
-    let (_, block) = section.split_once("```console\n").context("no commands under it")?;
-    let (block, _) = block.split_once("```").context("a block without an end")?;
-    let command = |line: &str| -> Option<Vec<String>> {
-        let words = line.strip_prefix("$ kubectl ")?;
-        Some(words.split_whitespace().map(absolute).collect())
-    };
-    Ok(block.lines().filter_map(command).collect())
-}
-
-/// A path of the project, wherever the test runs.
-fn absolute(word: &str) -> String {
-    let is_path = ["crds/", "config/"].iter().any(|folder| word.starts_with(folder));
-    if is_path { project_root().join(word).display().to_string() } else { word.to_owned() }
-}
-
 async fn run(cluster: &Cluster, heading: &str) -> Result<()> {
-    let commands = commands(heading)?;
-    ensure!(!commands.is_empty(), "no commands under {heading}");
-    for words in commands {
+    for words in commands(heading, 0)? {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         cluster.kubectl(&words).await?.ok().with_context(|| format!("{words:?}"))?;
     }

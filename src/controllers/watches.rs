@@ -176,8 +176,43 @@ pub fn secrets<F: Fn(Told) + Send + 'static>(
     let events = watcher(api, ours()).backoff(watch_backoff(&connection.dice)).modify(|secret| {
         secret.managed_fields_mut().clear();
     });
-    let events = reflector(writer, events);
+    let events = reflector(writer, gone_with_their_namespace(events, connection, scope));
     (reader, events.inspect(move |event| tell(event, &follow)).touched_objects())
+}
+
+/// In a namespace that is being deleted our right to see secrets may be gone before our finalizers
+/// are. Its secrets go with it: who may not look takes them for gone, and can finish its workers.
+fn gone_with_their_namespace<K: Send + 'static, S>(
+    events: S,
+    connection: &Connection,
+    scope: &Scope,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K, S>
+where
+    S: Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
+{
+    let connection = connection.clone();
+    let namespace = scope.namespace().map(str::to_owned);
+    let seen = events.then(move |event| {
+        let (connection, namespace) = (connection.clone(), namespace.clone());
+        async move {
+            let refused = event.as_ref().is_err_and(is_forbidden);
+            let Some(namespace) = namespace.filter(|_| refused) else { return vec![event] };
+            match connection.is_namespace_ending(&namespace).await {
+                Ok(true) => vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)],
+                _ => vec![event],
+            }
+        }
+    });
+    seen.flat_map(stream::iter)
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(cause) | watcher::Error::WatchStartFailed(cause)) =
+        error
+    else {
+        return false;
+    };
+    matches!(cause, kube::Error::Api(status) if status.code == 403)
 }
 
 /// Leases of instances. `gone` is told of each that was deleted.

@@ -11,7 +11,7 @@ pub use finalizer::Finalized;
 
 use duckworker_api::DuckWorker;
 use duckworker_core::WorkerKey;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kube::Api;
 
 use crate::answer::{self, Answer};
@@ -71,16 +71,6 @@ impl Children {
         self.connection()
             .read(self.deadline(), &format!("reading Node {name}"), || api.get_opt(name))
             .await
-    }
-
-    /// Whether a namespace is being deleted, by a consistent read.
-    async fn is_namespace_ending(&self, namespace: &str) -> Result<bool, Error> {
-        let client = self.lifecycle.store().connection().client.clone();
-        let api: Api<Namespace> = Api::all(client);
-        let what = format!("reading Namespace {namespace}");
-        let found =
-            self.connection().read(self.deadline(), &what, || api.get_opt(namespace)).await?;
-        Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
     }
 
     /// Deletes a finished worker's object, and none of its namesakes.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use duckworker_api::{DuckWorker, DuckWorkerStatus, parse};
 use duckworker_core::{Version, Worker, WorkerKey};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::PostParams;
 use kube::core::{ObjectMeta, Request};
 use kube::{Api, Resource};
@@ -190,6 +191,17 @@ impl<'a> StatusBody<'a> {
 }
 
 impl Connection {
+    /// Whether a namespace is being deleted, by a consistent read.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    pub async fn is_namespace_ending(&self, namespace: &str) -> Result<bool, Error> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let what = format!("reading Namespace {namespace}");
+        let found = self.read(CALL_DEADLINE, &what, || api.get_opt(namespace)).await?;
+        Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
+    }
+
     /// One read, tried again with back-off while the server is ill: reads change nothing.
     pub(crate) async fn read<T, F>(
         &self,

@@ -131,12 +131,18 @@ impl Sight {
     }
 }
 
+/// It goes, whatever becomes of its secret, its claim and its tenant: nobody asks for those any more,
+/// which we may not even be allowed to where its namespace is being deleted.
+const fn leaves(worker: &Worker) -> bool {
+    worker.is_deleting() || worker.status.state.is_condemned()
+}
+
 /// The claim that a worker names. One that seems to be gone is asked for, since the cache may lag,
 /// unless the watch told its end.
 async fn look_for_claim(context: &Context, seen: &WorkerSnapshot) -> Result<ClaimStanding, Error> {
     let worker = seen.worker();
     let Some(named) = worker.status.claim.as_ref() else { return Ok(ClaimStanding::None) };
-    if worker.status.state.is_condemned() {
+    if leaves(worker) {
         return Ok(ClaimStanding::Wants);
     }
     let namespace = &worker.key.namespace;
@@ -166,7 +172,7 @@ async fn look_for_tenant(
     let namespace = &worker.key.namespace;
     let strict = context.caches.undeclared_of(seen) == Undeclared::Refuse;
     if !strict
-        || worker.status.state.is_condemned()
+        || leaves(worker)
         || context.caches.tenants.named(namespace, tenant.as_str()).is_some()
     {
         return Ok(TenantStanding::Welcome);
@@ -216,7 +222,7 @@ async fn look_for_secret(
         // Whatever is there already was made by somebody who knew our marks.
         return Ok(SecretStanding::NotMade);
     }
-    if status.state.is_condemned() {
+    if leaves(worker) {
         // All that matters is whether there is something to sweep.
         let there = cached.is_some();
         return Ok(if there { SecretStanding::There } else { SecretStanding::NotMade });

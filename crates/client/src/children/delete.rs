@@ -107,7 +107,7 @@ impl Children {
         let found = match found {
             Err(error)
                 if error.class() == ErrorClass::Forbidden
-                    && self.is_namespace_ending(&key.namespace).await? =>
+                    && self.connection().is_namespace_ending(&key.namespace).await? =>
             {
                 return Ok(Swept::new(gone));
             }
