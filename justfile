@@ -55,6 +55,10 @@ bench-failover *ARGS:
 bench-real *ARGS:
     cargo run --release --package duckworker-e2e --bin bench-real -- {{ARGS}}
 
+# Measure: the janitor sweeps 5 000 secrets and 2 000 pods while claims run, against raw deletions
+bench-sweep *ARGS:
+    cargo run --release --package duckworker-e2e --bin bench-sweep -- {{ARGS}}
+
 # Measure: Flight SQL of the reference worker against DuckDB in process
 bench-query:
     cargo run --package duckworker-e2e --bin with-libduckdb -- \
@@ -66,7 +70,7 @@ test-worker *ARGS:
         cargo test --release --package duckworker-worker --package duckworker-database {{ARGS}}
 
 # All benches
-bench: bench-spawn bench-claim bench-claims bench-scale bench-failover bench-real bench-query
+bench: bench-spawn bench-claim bench-claims bench-scale bench-failover bench-sweep bench-real bench-query
 
 # Crash at every call of every flow, lose, delay and double every write (takes minutes)
 crash-sweep *ARGS:

@@ -2,11 +2,11 @@
 //!
 //! One watch for each kind, from the namespace's beginning on and without a gap. When the test is
 //! over, the watches are followed until they are quiet. A gap (the server forgot where a watch was)
-//! makes the recording worthless; then nothing is checked.
+//! makes the recording worthless, and the test fails: nobody shall believe that it was checked.
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use duckworker_history::{Change, Checker, Line, Settings, Version, line};
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -91,14 +91,15 @@ impl Recorder {
     /// Ends, and checks what happened. Tells whether it could: not if there was a gap.
     ///
     /// # Errors
-    /// The rules that broke.
-    pub async fn check(self) -> Result<bool> {
-        let Some(versions) = self.finish().await else { return Ok(false) };
+    /// The rules that broke, or that the recording has a gap.
+    pub async fn check(self) -> Result<()> {
+        let gap = "the recording has a gap: the history was not checked";
+        let versions = self.finish().await.context(gap)?;
         let lines: Vec<Line> = versions.into_iter().map(Line::Version).collect();
         let violations = Checker::check(settings(), &lines);
         let text: Vec<String> = violations.iter().map(ToString::to_string).collect();
         ensure!(text.is_empty(), "the history breaks rules:\n{}", text.join("\n"));
-        Ok(true)
+        Ok(())
     }
 }
 

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use duckworker_api::DuckWorker;
+use duckworker_api::{DuckWorker, labels};
 use duckworker_client::connection::PROGRAM;
 use duckworker_e2e::canary::{Canaries, OF_WORKERS, Talker};
 use duckworker_e2e::in_process::quick_settings;
 use duckworker_e2e::scenario::{bring, condition, controller, controller_with, scenario, status};
 use duckworker_e2e::worker::{dedicated, is, plain};
-use duckworker_e2e::{AuditEvent, TestNamespace, await_gone};
+use duckworker_e2e::{AuditEvent, TestNamespace, await_gone, controller_binary};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
@@ -71,6 +71,20 @@ async fn a_deleted_worker_is_gone_after_five_writes() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn the_program_that_is_shipped_knows_no_planted_bugs() -> Result<()> {
+    let switch = b"DUCKWORKER_PLANTED";
+    let holds = |program: &std::path::Path, text: &[u8]| -> Result<bool> {
+        Ok(std::fs::read(program)?.windows(text.len()).any(|window| window == text))
+    };
+    let shipped = controller_binary().await?;
+    ensure!(holds(shipped, labels::FINALIZER.as_bytes())?, "not the controller, or not readable");
+    ensure!(!holds(shipped, switch)?, "{} has the switch", shipped.display());
+    // Test builds have it, or this test would say nothing.
+    ensure!(holds(&std::env::current_exe()?, switch)?, "no build has the switch");
+    Ok(())
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use kube::api::{ObjectMeta, PostParams};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::leadership::{Leadership, Reign};
+use super::leadership::{Leadership, Terms};
 use crate::observe::JanitorMetrics;
 use crate::settings::LeaseTimes;
 
@@ -36,11 +36,11 @@ pub struct Elector {
     me: Owner,
     times: LeaseTimes,
     metrics: JanitorMetrics,
-    reign: Reign,
+    terms: Terms,
     /// The Lease as we last wrote it, while we hold it.
     held: Option<Lease>,
     /// A version of somebody else's, and since when it stands still.
-    rival: Option<(String, Instant)>,
+    observed: Option<(String, Instant)>,
 }
 
 impl Elector {
@@ -52,9 +52,10 @@ impl Elector {
         times: LeaseTimes,
         metrics: JanitorMetrics,
     ) -> (Self, Leadership) {
-        let (reign, leadership) = Reign::new();
+        let (terms, leadership) = Terms::new();
         let api = Api::namespaced(connection.client.clone(), namespace);
-        let elector = Self { api, connection, me, times, metrics, reign, held: None, rival: None };
+        let elector =
+            Self { api, connection, me, times, metrics, terms, held: None, observed: None };
         (elector, leadership)
     }
 
@@ -66,15 +67,15 @@ impl Elector {
             let _ = stop.run_until_cancelled(sleep(pause)).await;
         }
         self.resign();
-        self.vacate().await;
+        self.release().await;
     }
 
     fn leads(&self) -> bool {
-        self.reign.is_held()
+        self.terms.is_held()
     }
 
     fn resign(&mut self) {
-        if self.reign.resign() {
+        if self.terms.resign() {
             tracing::info!("no longer runs the janitor");
         }
         self.metrics.leads(false);
@@ -104,7 +105,7 @@ impl Elector {
     }
 
     fn resign_if_leading(&mut self) {
-        if self.reign.is_told() {
+        if self.terms.is_told() {
             self.resign();
         }
     }
@@ -140,8 +141,8 @@ impl Elector {
         match answer {
             Answer::Applied(lease) => {
                 self.held = Some(lease);
-                self.rival = None;
-                if self.reign.lead(sent + self.times.pause) {
+                self.observed = None;
+                if self.terms.lead(sent + self.times.pause) {
                     tracing::info!("runs the janitor from now on");
                 }
                 self.times.renew
@@ -158,19 +159,19 @@ impl Elector {
         }
     }
 
-    /// Whether a rival's Lease has not moved for so long that its holder has given up by itself.
+    /// Whether somebody else's Lease has not moved for so long that its holder has given up by itself.
     fn has_stood_still(&mut self, lease: &Lease) -> bool {
         let version = lease.metadata.resource_version.clone().unwrap_or_default();
-        let since = match self.rival.take() {
+        let since = match self.observed.take() {
             Some((old, since)) if old == version => since,
             _ => Instant::now(),
         };
-        self.rival = Some((version, since));
+        self.observed = Some((version, since));
         since.elapsed() >= self.times.expire
     }
 
     /// Gives the Lease up, so that the next leader need not wait.
-    async fn vacate(&mut self) {
+    async fn release(&mut self) {
         let Some(mut lease) = self.held.take() else { return };
         lease.metadata = ObjectMeta { managed_fields: None, ..lease.metadata };
         if let Some(spec) = lease.spec.as_mut() {

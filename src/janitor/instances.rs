@@ -4,55 +4,80 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use duckworker_client::Error;
-use duckworker_client::instance::{Cause, Expiry, Judged, state_of};
+use duckworker_client::instance::{Cause, Due, Expiry, state_of};
+use duckworker_client::{Error, ServerClock};
 use duckworker_core::plan::janitor::instances::is_forgettable;
 use duckworker_core::{OwnerStanding, WorkerState};
+use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
+use strum::IntoEnumIterator;
 use tokio::time::{Instant, interval};
 
 use super::round::{Act, Round, state_of as worker_state};
-use crate::observe::{EventReason, JanitorMetrics, Observer};
+use crate::observe::{EventReason, JanitorMetrics, Observer, StepMetrics};
 
-/// Marks dead and overdue instances, a few looks a lease time. Every instance does so, leader of
-/// the janitor or not: when the leader is what died, nobody waits for the next one to be chosen.
-pub async fn expire(
-    mut expiry: Expiry,
-    leases: Store<Lease>,
-    period: Duration,
-    observer: Observer,
-    metrics: JanitorMetrics,
-) {
-    let mut ticks = interval(period);
-    loop {
-        ticks.tick().await;
-        for judged in expiry.tick(&leases.state()).await {
-            report(&judged, &observer, &metrics);
+/// What marks dead and overdue instances.
+pub struct Expirer {
+    /// Who is due.
+    pub expiry: Expiry,
+    /// The Leases of instances.
+    pub leases: Store<Lease>,
+    /// From one look to the next.
+    pub period: Duration,
+    /// What each of the two steps may take.
+    pub step_deadline: Duration,
+    /// The API server's time.
+    pub clock: ServerClock,
+    /// Events.
+    pub observer: Observer,
+    /// The metrics of the steps.
+    pub metrics: JanitorMetrics,
+}
+
+impl Expirer {
+    /// Marks dead instances, then overdue ones, a few looks a lease time. Every instance does so,
+    /// leader of the janitor or not: when the leader is what died, nobody waits for the next one
+    /// to be chosen.
+    pub async fn run(mut self) {
+        let mut ticks = interval(self.period);
+        loop {
+            ticks.tick().await;
+            let due = self.expiry.look(&self.leases.state());
+            for cause in Cause::iter() {
+                let due = due.iter().filter(|due| due.cause == cause);
+                let step = self.metrics.step(step_of(cause));
+                let work = join_all(due.map(|due| self.mark(due, &step)));
+                step.run(self.step_deadline, &self.clock, work).await;
+            }
+        }
+    }
+
+    async fn mark(&self, due: &Due, metrics: &StepMetrics) {
+        metrics.found(1);
+        match self.expiry.mark(due).await {
+            Ok(true) => {
+                metrics.result("acted");
+                let message = format!("instance {}: {}", holder(&due.lease), due.cause);
+                let lease = regarding(&due.lease);
+                self.observer.event_about(lease, EventReason::InstanceExpired, &message);
+            }
+            Ok(false) => metrics.result("missed"),
+            Err(error) => {
+                metrics.result("failed");
+                let error = crate::text::chain(&error);
+                tracing::warn!(error, "an instance could not be marked expired; it is tried again");
+            }
         }
     }
 }
 
-fn report(judged: &Judged, observer: &Observer, metrics: &JanitorMetrics) {
-    let metrics = metrics.step(match judged.cause {
+const fn step_of(cause: Cause) -> &'static str {
+    match cause {
         Cause::StoodStill => "expire_dead",
         Cause::DrainedTooLong => "expire_overdue",
-    });
-    metrics.found(1);
-    match &judged.marked {
-        Ok(true) => {
-            metrics.result("acted");
-            let message = format!("instance {}: {}", holder(&judged.lease), judged.cause);
-            observer.event_about(regarding(&judged.lease), EventReason::InstanceExpired, &message);
-        }
-        Ok(false) => metrics.result("missed"),
-        Err(error) => {
-            metrics.result("failed");
-            let error = crate::text::chain(error);
-            tracing::warn!(error, "an instance could not be marked expired; it is tried again");
-        }
     }
 }
 

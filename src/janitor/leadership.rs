@@ -4,7 +4,7 @@ use futures::{Stream, StreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What the elector tells.
+/// One term of leadership, as the elector tells it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Term {
     /// Until when it leads, unless it is renewed.
@@ -13,11 +13,11 @@ struct Term {
     number: u64,
 }
 
-/// The elector's side.
+/// The elector's side: it tells the terms of this instance.
 #[derive(Debug)]
-pub(crate) struct Reign(watch::Sender<Term>);
+pub(crate) struct Terms(watch::Sender<Term>);
 
-impl Reign {
+impl Terms {
     /// It does not lead yet.
     pub(crate) fn new() -> (Self, Leadership) {
         let (tell, term) = watch::channel(Term::default());
@@ -106,10 +106,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_leads_again_after_its_time_ran_out_is_told_so() {
-        let (reign, leadership) = Reign::new();
+        let (terms, leadership) = Terms::new();
         let mut gained = std::pin::pin!(leadership.gained());
         let mut is_told = || gained.next().now_or_never().flatten().is_some();
-        let lead = || reign.lead(Instant::now() + Duration::from_secs(15));
+        let lead = || terms.lead(Instant::now() + Duration::from_secs(15));
         assert!(!is_told());
         lead();
         assert!(is_told());
@@ -120,11 +120,11 @@ mod tests {
         assert!(!leadership.is_held());
         lead();
         assert!(is_told(), "a renewal after a gap");
-        reign.resign();
+        terms.resign();
         assert!(!is_told());
         lead();
         assert!(is_told(), "the Lease was somebody else's meanwhile");
-        reign.resign();
+        terms.resign();
         lead();
         assert!(is_told(), "nobody looked while it was somebody else's");
     }

@@ -29,7 +29,7 @@ pub mod workers;
 use std::pin::Pin;
 
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 pub use self::elector::Elector;
@@ -84,16 +84,7 @@ async fn tick(tools: &Tools, leadership: &Leadership, memory: &mut Memory) {
             Step::Secrets => Box::pin(round.secrets()),
             Step::Leases => Box::pin(round.leases()),
         };
-        if timeout(tools.times.step_deadline, work).await.is_ok() {
-            metrics.ran(tools.clock.now());
-        } else {
-            let name: &str = step.into();
-            tracing::warn!(
-                step = name,
-                "this step of the janitor took too long; it goes on at the next tick"
-            );
-            metrics.cut();
-        }
+        metrics.run(tools.times.step_deadline, &tools.clock, work).await;
     }
     memory.end_round();
 }

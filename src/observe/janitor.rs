@@ -2,13 +2,16 @@
 //! became of that.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
+use duckworker_client::ServerClock;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use tokio::time::timeout;
 
 /// `duckworker_janitor_*`.
 #[derive(Clone, Debug, Default)]
@@ -93,14 +96,31 @@ impl StepMetrics {
         self.metrics.results.get_or_create(&ResultLabels { step: self.step, result }).inc();
     }
 
-    /// It ran to its end.
-    pub fn ran(&self, at: Timestamp) {
+    /// Runs it, for no longer than it may take.
+    pub async fn run<T>(
+        &self,
+        deadline: Duration,
+        clock: &ServerClock,
+        work: impl Future<Output = T>,
+    ) {
+        if timeout(deadline, work).await.is_ok() {
+            self.ran(clock.now());
+        } else {
+            let step = self.step;
+            tracing::warn!(
+                step,
+                "this step of the janitor took too long; it goes on at the next tick"
+            );
+            self.cut();
+        }
+    }
+
+    fn ran(&self, at: Timestamp) {
         let at = at.as_duration().as_secs_f64();
         self.metrics.last_run.get_or_create(&StepLabels { step: self.step }).set(at);
     }
 
-    /// Its deadline ended it.
-    pub fn cut(&self) {
+    fn cut(&self) {
         self.metrics.cut.get_or_create(&StepLabels { step: self.step }).inc();
     }
 }

@@ -12,7 +12,6 @@ use crate::controllers::pool;
 use crate::controllers::pool::budgets::Budgets;
 use crate::controllers::requeue::Requeue;
 use crate::controllers::tenant;
-use crate::controllers::worker::background::{self, Background};
 use crate::controllers::worker::context::{Caches, Context};
 use crate::controllers::worker::first_check::AskedInVain;
 
@@ -67,7 +66,6 @@ impl Parts {
             memory: pool::context::Memory::default(),
             pace: Duration::from_secs(1),
             concurrency: self.concurrency(),
-            background: background::share_of(self.concurrency()),
         }
     }
 
@@ -113,8 +111,7 @@ impl Parts {
             observer: self.observer.clone(),
             asked_in_vain: AskedInVain::default(),
             requeue: self.requeue(),
-            waiting: Arc::clone(&links.waiting),
-            background: Background::of(self.concurrency()),
+            concurrency: self.concurrency(),
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::Parts;
 use crate::controllers::watches::{self, Scope};
 use crate::controllers::worker::context::Caches;
+use crate::janitor::instances::Expirer;
 use crate::janitor::{self, Elector};
 use crate::own_workers;
 
@@ -70,9 +71,16 @@ pub(super) async fn expire(parts: Arc<Parts>) {
     let (connection, me) = (parts.ground.connection.clone(), Arc::clone(&parts.instance));
     let expiry = Expiry::new(connection, me, limit);
     // A look costs no call, and its lag counts twice: to notice the last renewal, and to be due.
-    let (leases, period) = (parts.leases.clone(), parts.settings.lease.renew / 20);
-    let (observer, metrics) = (parts.observer.clone(), parts.ground.metrics.janitor.clone());
-    janitor::instances::expire(expiry, leases, period, observer, metrics).await;
+    let expirer = Expirer {
+        expiry,
+        leases: parts.leases.clone(),
+        period: parts.settings.lease.renew / 20,
+        step_deadline: parts.settings.janitor.step_deadline,
+        clock: parts.ground.connection.clock.clone(),
+        observer: parts.observer.clone(),
+        metrics: parts.ground.metrics.janitor.clone(),
+    };
+    expirer.run().await;
 }
 
 /// Looks after the health and the credentials of our own workers.

@@ -19,7 +19,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 
 pub use directory::Directory;
-pub use expiry::{Cause, Expiry, Judged};
+pub use expiry::{Cause, Due, Expiry};
 pub use heartbeat::Heartbeat;
 pub use identity::vouched_identity;
 pub use lease::{InstanceState, lease_name, role_of, scope_of, state_of};

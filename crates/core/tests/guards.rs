@@ -12,7 +12,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{at, facts, owner, tenant, worker};
+use common::{at, every_transition, facts, owner, tenant, worker};
 use duckworker_core::conditions::{Condition, ConditionStatus, ConditionType};
 use duckworker_core::decide::OVERDUE_MARGIN;
 use duckworker_core::names::Uid;
@@ -193,6 +193,31 @@ fn a_note_leaves_every_clock_alone() {
     let noted = by_lease(&idle, &Transition::Note(Note::default())).unwrap();
     let clocks = |status: &WorkerStatus| (status.state_since, status.idle_since);
     assert_eq!(clocks(&noted), (Some(at(0)), Some(at(-100))));
+}
+
+#[test]
+fn only_an_activation_or_a_note_says_when_credentials_expire() {
+    let mut won = 0;
+    for (state, transition) in every_cell() {
+        if matches!(transition, Transition::Activated { .. }) {
+            continue;
+        }
+        let mut worker = worker(state);
+        worker.status.credentials_expire_at = Some(at(60));
+        for decided in [by_lease(&worker, &transition), by_instance(&worker, &transition)] {
+            let Ok(status) = decided else { continue };
+            assert_eq!(status.credentials_expire_at, Some(at(60)), "{state} {transition:?}");
+            won += 1;
+        }
+    }
+    assert!(won > 30, "only {won} cells win");
+}
+
+fn every_cell() -> impl Iterator<Item = (WorkerState, Transition)> {
+    // A Pending one has no owner, and so no lease.
+    let states = WorkerState::ALL.into_iter().filter(|state| *state != WorkerState::Pending);
+    states
+        .flat_map(|state| every_transition().into_iter().map(move |transition| (state, transition)))
 }
 
 #[test]

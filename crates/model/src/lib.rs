@@ -21,7 +21,7 @@ pub mod process;
 pub mod server;
 pub mod state;
 
-pub use model::{Bounds, Fleet};
+pub use model::{Bounds, Fleet, not_reached};
 
 #[cfg(test)]
 mod tests {
@@ -41,10 +41,11 @@ mod tests {
             deletions: true,
             late: true,
         };
-        let checker = Fleet { bounds }.checker().target_max_depth(4).spawn_bfs().join();
+        let checker = Fleet { bounds }.checker().target_max_depth(6).spawn_bfs().join();
         if let Some(path) = checker.discovery("the rules hold") {
             panic!("{:?}: {path}", path.last_state().broken);
         }
+        assert_eq!(not_reached(&checker), Vec::<&str>::new());
         assert!(checker.unique_state_count() > 1000, "{}", checker.unique_state_count());
     }
 }

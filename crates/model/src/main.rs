@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
-use duckworker_model::{Bounds, Fleet};
+use duckworker_model::{Bounds, Fleet, not_reached};
 use stateright::{Checker as _, Model as _};
 
 /// How far from a faultless life the checker goes.
@@ -38,18 +38,17 @@ fn explore(name: &str, bounds: Bounds, depth: usize) -> bool {
         println!("{path}");
         println!("broken: {:?}", path.last_state().broken);
     }
-    let properties = fleet.properties();
-    let wanted: Vec<&str> = properties.iter().map(|property| property.name).skip(1).collect();
-    let missing: Vec<_> = wanted.iter().filter(|name| !discoveries.contains_key(*name)).collect();
+    let wanted = fleet.properties().len() - 1;
+    let missing = not_reached(&checker);
     println!(
         "{name}: states: {}, depth: {}, seconds: {:.0}, rules broken: {}, reached: {} of {}{}",
         checker.unique_state_count(),
         checker.max_depth(),
         begun.elapsed().as_secs_f64(),
         usize::from(broken.is_some()),
-        wanted.len() - missing.len(),
-        wanted.len(),
+        wanted - missing.len(),
+        wanted,
         if missing.is_empty() { String::new() } else { format!(", not: {missing:?}") },
     );
-    broken.is_none()
+    broken.is_none() && missing.is_empty()
 }

@@ -2,7 +2,7 @@
 
 use duckworker_core::worker::RecordedName;
 use duckworker_core::{Owner, TransitionName, WorkerState};
-use stateright::{Model, Property};
+use stateright::{Checker, Expectation, Model, Property};
 
 use crate::process;
 use crate::server::{deliver, is_ending, let_go};
@@ -306,4 +306,11 @@ fn reachable() -> Vec<Property<Fleet>> {
             })
         }),
     ]
+}
+
+/// What should be reached sometimes, and never was.
+pub fn not_reached(checker: &impl Checker<Fleet>) -> Vec<&'static str> {
+    let all = checker.model().properties();
+    let sometimes = all.iter().filter(|one| matches!(one.expectation, Expectation::Sometimes));
+    sometimes.map(|one| one.name).filter(|name| checker.discovery(name).is_none()).collect()
 }

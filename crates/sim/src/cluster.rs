@@ -13,7 +13,7 @@ use tower::{Layer, Service};
 use crate::actors;
 use crate::actors::kubelet::Kubelets;
 use crate::chance::Chance;
-use crate::core::{Core, Latency};
+use crate::core::{Core, Latency, Stuck};
 use crate::kinds::Kinds;
 use crate::service::SimService;
 use crate::store::Version;
@@ -124,8 +124,17 @@ impl SimCluster {
 
     /// Lets the watches of a collection fall behind, until [`SimCluster::free_watches`].
     pub fn hold_watches(&self, collection: &str) {
+        self.hold(collection, None);
+    }
+
+    /// The same of those of one pod: its caches lag behind those of its peers.
+    pub fn hold_watches_of(&self, pod: &str, collection: &str) {
+        self.hold(collection, Some(pod.to_owned()));
+    }
+
+    fn hold(&self, collection: &str, pod: Option<String>) {
         self.core.stuck.send_modify(|stuck| {
-            stuck.insert(collection.to_owned());
+            stuck.insert(Stuck { collection: collection.to_owned(), pod });
         });
     }
 

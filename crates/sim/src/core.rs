@@ -32,6 +32,15 @@ impl Latency {
         Self { request: (Duration::ZERO, Duration::ZERO), watch: (Duration::ZERO, Duration::ZERO) };
 }
 
+/// The watches of a collection that are stuck: those of one pod, or all.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stuck {
+    /// The collection.
+    pub collection: String,
+    /// Whose. None: everybody's.
+    pub pod: Option<String>,
+}
+
 /// The server and the network before it.
 #[derive(Debug)]
 pub struct Core {
@@ -42,8 +51,8 @@ pub struct Core {
     pub moved: watch::Sender<u64>,
     /// Whether nobody reaches the server.
     pub down: watch::Sender<bool>,
-    /// The collections whose watches are stuck.
-    pub stuck: watch::Sender<BTreeSet<String>>,
+    /// The watches that are stuck.
+    pub stuck: watch::Sender<BTreeSet<Stuck>>,
 }
 
 impl Core {

@@ -50,9 +50,11 @@ impl SimService {
         Ok(match reply {
             (Ok(Reply::Json(code, body)), date) => json(code, &body, date),
             (Err(failure), date) => json(failure.code, &failure.body(), date),
-            (Ok(Reply::Watch(subscription)), date) => {
-                respond(StatusCode::OK, stream::follow(self.core, *subscription), date)
-            }
+            (Ok(Reply::Watch(subscription)), date) => respond(
+                StatusCode::OK,
+                stream::follow(self.core, *subscription, self.user.pod()),
+                date,
+            ),
         })
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tower::BoxError;
 
-use crate::core::Core;
+use crate::core::{Core, Stuck};
 use crate::service::unreachable;
 use crate::watch::Subscription;
 
@@ -26,6 +26,8 @@ const BOOKMARK: Duration = Duration::from_mins(1);
 
 struct Follower {
     core: Arc<Core>,
+    /// Any of these holds it up.
+    stuck: [Stuck; 2],
     subscription: Subscription,
     moved: watch::Receiver<u64>,
     down: watch::Receiver<bool>,
@@ -35,10 +37,12 @@ struct Follower {
     over: bool,
 }
 
-/// Follows a subscription until its time is up.
-pub fn follow(core: Arc<Core>, mut subscription: Subscription) -> StreamBody {
+/// Follows a subscription of this pod, if it is one's, until its time is up.
+pub fn follow(core: Arc<Core>, mut subscription: Subscription, pod: Option<&str>) -> StreamBody {
     let now = Instant::now();
+    let stuck = |pod| Stuck { collection: subscription.collection.clone(), pod };
     let follower = Follower {
+        stuck: [stuck(None), stuck(pod.map(str::to_owned))],
         moved: core.moved.subscribe(),
         down: core.down.subscribe(),
         ready: subscription.begin().into(),
@@ -76,7 +80,7 @@ impl Follower {
     /// Waits until there is something to deliver, or to end for.
     async fn gather(&mut self) {
         self.moved.mark_unchanged();
-        let stuck = self.core.stuck.borrow().contains(&self.subscription.collection);
+        let stuck = self.is_stuck();
         if !stuck {
             match self.core.step(|server| self.subscription.next(&server.store)) {
                 Err(end) => {
@@ -104,6 +108,11 @@ impl Follower {
             () = tokio::time::sleep_until(self.deadline) => self.close(),
             () = tokio::time::sleep_until(self.bookmark) => self.tell(),
         }
+    }
+
+    fn is_stuck(&self) -> bool {
+        let all = self.core.stuck.borrow();
+        self.stuck.iter().any(|stuck| all.contains(stuck))
     }
 
     fn close(&mut self) {

@@ -37,13 +37,19 @@ impl User {
         user
     }
 
+    /// The pod whose token it has.
+    pub fn pod(&self) -> Option<&str> {
+        self.says("pod-name")
+    }
+
+    fn says(&self, what: &str) -> Option<&str> {
+        let values = self.extra.get(&format!("authentication.kubernetes.io/{what}"))?;
+        values.first().map(String::as_str)
+    }
+
     /// How histories name it: `<name>`, or `<name>/<pod>.<first 8 of its uid>` with a pod's token.
     pub fn author(&self) -> Arc<str> {
-        let says = |what: &str| {
-            let values = self.extra.get(&format!("authentication.kubernetes.io/{what}"))?;
-            values.first().map(String::as_str)
-        };
-        let (Some(pod), Some(uid)) = (says("pod-name"), says("pod-uid")) else {
+        let (Some(pod), Some(uid)) = (self.pod(), self.says("pod-uid")) else {
             return Arc::clone(&self.name);
         };
         let uid: String = uid.chars().take(8).collect();

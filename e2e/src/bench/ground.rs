@@ -64,9 +64,23 @@ impl Ground {
         identity: &Identity,
         namespace: &str,
     ) -> Result<ControllerProcess> {
+        self.controller_with(name, identity, namespace, &[]).await
+    }
+
+    /// The same with more flags.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn controller_with(
+        &self,
+        name: &str,
+        identity: &Identity,
+        namespace: &str,
+        more: &[&str],
+    ) -> Result<ControllerProcess> {
         let address = format!("127.0.0.1:{}", free_port()?);
         let flags = ["controller", "--namespace", namespace, "--lease-namespace", SYSTEM];
-        let flags = [&flags[..], &["--admin-address", &address]].concat();
+        let flags = [&flags[..], &["--admin-address", &address], more].concat();
         let controller =
             ControllerProcess::start(&self.cluster, name, identity, &flags, &[]).await?;
         await_ready(&controller, &address).await?;

@@ -38,7 +38,7 @@ use tokio::sync::OwnedRwLockWriteGuard;
 
 use crate::TestNamespace;
 use report::Report;
-use schedule::{Round, Schedule};
+use schedule::{LONGEST_OUTAGE, Round, Schedule};
 use site::{Inhabitants, Site};
 use strike::Target;
 use traffic::Traffic;
@@ -107,7 +107,8 @@ impl Plan {
         };
         let quiet = Duration::from_secs(5);
         let old_count = 1;
-        Self { rounds: 9, times, quiet, old_count, ..Self::long(seed, Duration::from_secs(90)) }
+        let rounds = schedule::ROUNDS_FOR_ALL;
+        Self { rounds, quiet, old_count, times, ..Self::long(seed, Duration::from_mins(3)) }
     }
 }
 
@@ -134,6 +135,18 @@ impl Times {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// How late a write may land after its sender was marked expired. It was allowed `expire - pause`
+    /// before that, and held for as long as a server is away or its process stands still; as much
+    /// again is given to a busy machine.
+    fn late(&self) -> Duration {
+        LONGEST_OUTAGE.max(self.frozen()) + self.expire.saturating_sub(self.pause)
+    }
+
+    /// How long a process stands still: until its Lease is long over.
+    fn frozen(&self) -> Duration {
+        self.expire + Duration::from_secs(1)
     }
 
     /// The same for a control plane.
@@ -184,7 +197,7 @@ async fn run(site: &Site, ns: &TestNamespace<'_>, plan: &Plan) -> Result<Report>
     report.leaked.extend(ending::leases(&sight, 0).await);
     report.violations.extend(fleet.panics()?);
     report.ended = fleet.ended();
-    report.judge(&sight.end().await?, calm, plan.record.as_deref())?;
+    report.judge(&sight.end().await?, plan, calm)?;
     Ok(report)
 }
 

@@ -1,12 +1,12 @@
 //! What came of a soak.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use duckworker_history::Calm;
 
+use super::Plan;
 use super::sight::Tape;
 use crate::bench::figures::{median, percentile};
 
@@ -66,17 +66,13 @@ impl Report {
     }
 
     /// Holds the history against the rules, and puts it where it is wanted.
-    pub(super) fn judge(
-        &mut self,
-        tape: &Tape,
-        calm: Option<Calm>,
-        to: Option<&Path>,
-    ) -> Result<()> {
-        if let Some(to) = to {
+    pub(super) fn judge(&mut self, tape: &Tape, plan: &Plan, calm: Option<Calm>) -> Result<()> {
+        if let Some(to) = &plan.record {
             std::fs::write(to, tape.text())
                 .with_context(|| format!("cannot write {}", to.display()))?;
         }
-        self.violations.extend(tape.check(calm)?.iter().map(ToString::to_string));
+        self.violations
+            .extend(tape.check(calm, plan.times.late())?.iter().map(ToString::to_string));
         (self.transitions, self.versions) = (tape.transitions()?, tape.len());
         Ok(())
     }

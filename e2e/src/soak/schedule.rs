@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use strum::{EnumIter, IntoEnumIterator as _};
+use strum::{EnumCount, EnumIter, IntoEnumIterator as _};
 
 /// Who or what of several is hit: the strike takes it modulo those that are there then.
 pub type Pick = usize;
@@ -40,7 +40,7 @@ pub enum Fault {
 }
 
 /// The kinds of faults: each is dealt once before any is dealt again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumCount, EnumIter)]
 enum Kind {
     Kill,
     Freeze,
@@ -54,6 +54,9 @@ enum Kind {
     Scale,
     KillPlane,
 }
+
+/// So many rounds bring every kind of fault.
+pub const ROUNDS_FOR_ALL: usize = Kind::COUNT;
 
 /// What comes next: a while of everyday work, then one fault or two in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +78,8 @@ pub struct Schedule {
 const BREATH: std::ops::Range<u64> = 500..2500;
 /// How long servers are away, in milliseconds: shorter and longer than a short Lease.
 const OUTAGE: std::ops::Range<u64> = 200..5000;
+/// No server is away for longer.
+pub const LONGEST_OUTAGE: Duration = Duration::from_millis(OUTAGE.end);
 /// How probable it is that the next fault does not wait until all is well again.
 const PAIRED: f64 = 0.25;
 /// The sizes that pools get.
@@ -152,6 +157,7 @@ mod tests {
     use std::mem::discriminant;
 
     use super::*;
+    use crate::soak::Plan;
 
     fn rounds(seed: u64, count: usize) -> Vec<Round> {
         Schedule::new(seed).take(count).collect()
@@ -161,6 +167,17 @@ mod tests {
     fn a_seed_says_everything() {
         assert_eq!(rounds(7, 100), rounds(7, 100));
         assert_ne!(rounds(7, 100), rounds(8, 100));
+    }
+
+    #[test]
+    fn the_short_plan_deals_every_kind() {
+        for seed in 0..100 {
+            let plan = Plan::short(seed);
+            let rounds = rounds(plan.seed, plan.rounds);
+            let faults: HashSet<_> =
+                rounds.iter().flat_map(|r| &r.faults).map(discriminant).collect();
+            assert_eq!(faults.len(), Kind::COUNT, "seed {seed}: {rounds:?}");
+        }
     }
 
     #[test]

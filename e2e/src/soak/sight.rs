@@ -168,12 +168,13 @@ async fn look(mut recorder: Recorder, shared: Arc<Shared>, over: CancellationTok
 }
 
 impl Tape {
-    /// Past all rules; and past those of the end, at the calm that there was.
+    /// Past all rules; and past those of the end, at the calm that there was. So late may a write
+    /// of the dead land.
     ///
     /// # Errors
     /// When a line cannot be read back.
-    pub fn check(&self, calm: Option<Calm>) -> Result<BTreeSet<Violation>> {
-        let settings = recorder::settings();
+    pub fn check(&self, calm: Option<Calm>, late: Duration) -> Result<BTreeSet<Violation>> {
+        let settings = Settings { late, ..recorder::settings() };
         let mut all = Checker::new(settings.clone());
         let mut until_calm = Checker::new(Settings { calm, ..settings });
         for taped in &self.0 {

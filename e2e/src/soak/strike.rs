@@ -30,8 +30,6 @@ const SEEN: Duration = Duration::from_mins(1);
 const KUBERNETES: Duration = Duration::from_mins(4);
 /// The pod that shows that it works.
 const PROBE: &str = "probe";
-/// What a paused process gets beyond its Lease.
-const BEYOND: Duration = Duration::from_secs(1);
 
 /// Everything that can be hit.
 pub struct Target<'a> {
@@ -84,7 +82,7 @@ impl Target<'_> {
         let replica = self.fleet.take(pick).await;
         let component = replica.process().component();
         component.pause()?;
-        tokio::time::sleep(self.times.expire + BEYOND).await;
+        tokio::time::sleep(self.times.frozen()).await;
         component.resume()?;
         Ok(replica.name().to_owned())
     }

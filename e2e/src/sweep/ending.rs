@@ -141,12 +141,25 @@ fn lasting(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::lasting;
+    use super::*;
 
     #[test]
     fn names_of_two_runs_are_alike() {
         assert_eq!(lasting("p-1a2b-0-rpc"), "p-#-0-rpc");
         assert_eq!(lasting("p-1a2b"), "p-#");
         assert_eq!(lasting("w-rpc"), "w-rpc");
+    }
+
+    #[test]
+    fn what_a_successor_adopted_ends_as_what_nobody_had_to() {
+        let entry = |name: &str| json!({ "name": name, "by": "x", "epoch": 1, "at": "2026-01-01T00:00:00Z", "reason": "Deleted" });
+        let ended = |names: &[&str]| -> Option<Value> {
+            let transitions: Vec<_> = names.iter().map(|name| entry(name)).collect();
+            let mut worker = crate::worker::plain("w");
+            worker["status"] = json!({ "state": "Idle", "transitions": transitions });
+            newest(&serde_json::from_value(worker).unwrap())
+        };
+        assert_eq!(ended(&["adopt", "adopt", "drain", "ready"]), Some(json!(["drain", "Deleted"])));
+        assert_eq!(ended(&["drain", "ready"]), Some(json!(["drain", "Deleted"])));
     }
 }

@@ -173,3 +173,25 @@ fn is_struck(case: &Case, run: &Run) -> bool {
     let struck = run.calls.iter().flatten().filter(|record| record.fault.is_some()).count();
     struck == case.disturbance.0.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_leak_is_known_by_its_type_and_not_by_its_words() {
+        let case = Case {
+            flow: Flow::ApplyToIdle,
+            kind: Kind::Crash,
+            disturbance: Disturbance::default(),
+        };
+        let mut tally = Tally::default();
+        tally.enter(&case, &Err(anyhow!("a bucket leaked")));
+        assert_eq!(tally.leaked, 0);
+        tally.enter(&case, &Err(anyhow!("a pod is left").context(Leaked)));
+        assert_eq!(tally.leaked, 1);
+        assert!(!tally.is_good());
+    }
+}

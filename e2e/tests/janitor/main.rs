@@ -3,6 +3,7 @@
 mod claimers;
 mod instances;
 mod leaders;
+mod steps;
 mod strays;
 mod workers;
 

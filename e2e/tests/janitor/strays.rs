@@ -30,7 +30,7 @@ fn pod_for(name: &str, uid: &str) -> Value {
 }
 
 /// An immutable secret whose data name a worker's uid.
-fn secret_for(name: &str, label: &str, uid: &str) -> Value {
+pub fn secret_for(name: &str, label: &str, uid: &str) -> Value {
     json!({
         "metadata": { "name": name, "labels": { WORKER_NAME: name, WORKER_UID: label } },
         "stringData": { UID_KEY: uid },

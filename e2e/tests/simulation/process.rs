@@ -24,6 +24,8 @@ use crate::plane;
 pub const NAMESPACE: &str = "default";
 /// How probable it is that a call goes wrong.
 const TROUBLE: f64 = 0.03;
+/// A request that is held on its way arrives so late: a namesake may stand there by then.
+pub const LONG_AFTER: Duration = Duration::from_secs(15);
 
 /// A controller, or a control plane.
 pub struct Process {
@@ -110,6 +112,20 @@ impl Process {
         });
     }
 
+    /// The next of its calls that is such a one suffers this fault; all others go as this seed says.
+    pub fn strike(&self, is_it: impl Fn(&Call) -> bool + Send + 'static, fault: Fault, seed: u64) {
+        let (mut fault, mut trouble) = (Some(fault), Trouble::new(seed));
+        self.faults.choose(move |number: u64, call: &Call| {
+            let usual = trouble.choose(number, call);
+            if is_it(call) { fault.take().or(usual) } else { usual }
+        });
+    }
+
+    /// It died in the middle of a call, and does nothing any more.
+    pub fn has_died(&self) -> bool {
+        self.faults.stopped().is_cancelled()
+    }
+
     /// The writes of statuses that the API server's own rules refused: there are none, since we
     /// decide by the same table.
     pub fn refused(&self) -> Vec<String> {
@@ -140,7 +156,14 @@ pub struct Trouble {
 impl Trouble {
     /// As this seed says.
     pub fn new(seed: u64) -> Self {
-        let menu = Fault::survivable(Duration::from_secs(2));
+        let mut menu = Fault::survivable(Duration::from_secs(2));
+        // While its sender looks whether it arrived, before it tries again, and when nobody thinks of
+        // it any more.
+        let millis = [2, 4, 300].map(Duration::from_millis);
+        for delay in millis.into_iter().chain([LONG_AFTER]) {
+            menu.push(Fault::Late(delay, Meanwhile::Breaks));
+            menu.push(Fault::Late(delay, Meanwhile::Silent));
+        }
         let reads_hang = std::env::var_os("DUCKWORKER_SIM_HANGING_READS").is_some();
         Self { chance: Chance::new(seed, TROUBLE, menu), reads_hang }
     }
@@ -152,7 +175,11 @@ impl Choose for Trouble {
         let silent =
             matches!(fault, Fault::Hang | Fault::HangAfter | Fault::Late(_, Meanwhile::Silent));
         let reads = matches!(call.verb, Verb::List | Verb::Watch);
-        (self.reads_hang || !(silent && reads)).then_some(fault)
+        // A mark of another's Lease that arrives so late is no harm, but looks like one of somebody
+        // who was cut off himself.
+        let late_mark = matches!(fault, Fault::Late(LONG_AFTER, _)) && call.resource == "leases";
+        let survives = self.reads_hang || !(silent && reads);
+        (survives && !late_mark).then_some(fault)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What happens in one simulation, by its seed.
 
+mod events;
 mod pools;
+mod starts;
 mod tenants;
 
 use std::path::Path;
@@ -35,6 +37,10 @@ pub const EVENTS: u64 = 60;
 const RESTART: Duration = Duration::from_secs(2);
 /// Within this time all is well after the faults: longer than any lease, grace or sweep.
 const CALM: Duration = Duration::from_mins(20);
+/// Within this time everybody has heard that the control planes are dead.
+const LAST_MARKS: Duration = Duration::from_mins(1);
+/// For so long after that calls still go wrong.
+const LAST_ERRORS: Duration = Duration::from_secs(20);
 /// For this last part of it nothing is written any more.
 const QUIET: SignedDuration = SignedDuration::from_mins(5);
 
@@ -127,39 +133,6 @@ impl Scene {
             return Process::start(&self.cluster, &pod, self.started, &self.operations);
         }
         Ok(Process::start_plane(&self.cluster, &pod, self.started, &self.operations))
-    }
-
-    async fn event(&mut self) -> Result<()> {
-        tokio::time::sleep(self.chance.between((Duration::ZERO, Duration::from_secs(8)))).await;
-        self.supervise().await?;
-        // Every second seed has pools and claims, too.
-        let deeds = if self.seed.is_multiple_of(2) { 40 } else { 26 };
-        let deed = self.chance.below(0..deeds);
-        self.tell(&format!("event {deed}"));
-        match deed {
-            0..6 => self.create().await,
-            6..9 => self.delete().await,
-            9..12 => self.kill().await,
-            12 => self.leave(),
-            13..15 => self.fail_pod(),
-            15 => self.cluster.compact(),
-            16 => self.cluster.hold_watches("duckworkers.duckworker.dev"),
-            17 => self.cluster.hold_watches("pods"),
-            18 => self.cluster.free_watches(),
-            19 => self.cut_off(),
-            20 => self.cordon().await,
-            21 => self.take_pod().await,
-            22 => self.take_secret().await,
-            23 | 24 => self.succeed().await,
-            25 => self.outage().await,
-            26..29 => self.apply_pool().await,
-            29 => self.delete_pool().await,
-            30..34 => self.claim().await,
-            34..36 => self.give_back().await,
-            36..39 => self.apply_tenant().await,
-            _ => self.delete_tenant().await,
-        }
-        Ok(())
     }
 
     /// Starts again what ended, as a kubelet would.
@@ -269,25 +242,6 @@ impl Scene {
         }
     }
 
-    /// A worker is deleted, and as soon as it is gone another gets its name.
-    async fn succeed(&mut self) {
-        let Ok(list) = self.workers.list(&ListParams::default()).await else { return };
-        if list.items.is_empty() {
-            return;
-        }
-        let name = list.items[self.chance.index(list.items.len())].name_any();
-        let _ = self.workers.delete(&name, &DeleteParams::default()).await;
-        let Some(number) = name.strip_prefix("worker-").and_then(|text| text.parse().ok()) else {
-            return;
-        };
-        for _ in 0..300 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            if matches!(self.workers.get_opt(&name).await, Ok(None)) {
-                return self.create_named(number).await;
-            }
-        }
-    }
-
     fn leave(&mut self) {
         let number = self.chance.index(REPLICAS);
         self.processes[number].leave();
@@ -320,10 +274,19 @@ impl Scene {
             plane.kill();
             self.refused.extend(plane.refused());
         }
-        let end = Instant::now() + CALM;
+        // Once the planes' Leases are marked, nothing but an error itself brings anybody back to it.
+        self.pass(LAST_MARKS, |_| {}).await?;
+        self.fail_last_deletions().await;
+        self.pass(LAST_ERRORS, |_| {}).await?;
+        self.pass(CALM, Process::heal).await
+    }
+
+    /// Time passes, whoever ends is started again, and this is done to all.
+    async fn pass(&mut self, time: Duration, each: impl Fn(&Process)) -> Result<()> {
+        let end = Instant::now() + time;
         while Instant::now() < end {
             self.supervise().await?;
-            self.processes.iter().for_each(Process::heal);
+            self.processes.iter().for_each(&each);
             tokio::time::sleep(Duration::from_secs(5)).await;
         }
         Ok(())

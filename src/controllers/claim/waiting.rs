@@ -131,11 +131,6 @@ impl Waiting {
         self.lock().queue(namespace, pool).map_or_else(BTreeSet::new, Queue::tenants)
     }
 
-    /// Whether any claim waits for a worker of a pool.
-    pub fn await_pool(&self, namespace: &str, pool: &str) -> bool {
-        self.lock().queue(namespace, pool).is_some()
-    }
-
     /// How many workers of a pool could be given to those that wait, of each version, beside those
     /// that are parked for them.
     pub fn demand(&self, namespace: &str, pool: &str, free: &Free<'_>) -> BTreeMap<Image, usize> {

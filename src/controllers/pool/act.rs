@@ -113,14 +113,11 @@ fn refusal_of(error: Error) -> Result<String, Error> {
 
 async fn create(context: &Context, look: &mut Look, wanted: Vec<(Ordinal, Option<Image>)>) -> Done {
     let pool = &look.pool;
-    let key = &pool.pool().key;
-    let is_awaited = context.waiting.await_pool(&key.namespace, &key.name);
-    let at_once = if is_awaited { context.concurrency } else { context.background };
     let creations = stream::iter(wanted)
         .map(async |(ordinal, image)| {
             context.store.create_worker(pool, ordinal, image.as_ref()).await
         })
-        .buffer_unordered(at_once.into());
+        .buffer_unordered(context.concurrency.into());
     let results: Vec<Result<Made, Error>> = creations.collect().await;
     let key = &look.pool.pool().key;
     let mut failure = None;
@@ -144,7 +141,7 @@ async fn create(context: &Context, look: &mut Look, wanted: Vec<(Ordinal, Option
 async fn retire(context: &Context, look: &Look, workers: Vec<(Uid, Reason)>) -> Done {
     let ends = stream::iter(workers)
         .map(|(uid, reason)| retire_one(context, look, uid, reason))
-        .buffer_unordered(context.background.into());
+        .buffer_unordered(context.concurrency.into());
     let results: Vec<Result<Ended, Error>> = ends.collect().await;
     let mut progress = Progress::Again;
     for result in results {

@@ -50,10 +50,8 @@ pub struct Context {
     pub memory: Memory,
     /// The least time between two writes that tell of nothing but counts and conditions.
     pub pace: Duration,
-    /// How many pools are looked at at once, and how many workers are created while claims wait.
+    /// How many pools are looked at at once, and how many workers of each are acted on.
     pub concurrency: u16,
-    /// How many workers are created or ended at once while nobody waits.
-    pub background: u16,
 }
 
 /// Why something was refused, and until when it is not tried again.

@@ -114,6 +114,8 @@ async fn planted_stop(context: &Context, sight: &Sight) {
     }
 }
 
+/// How a step goes on after its write. A lease that was won stays in the client's book; the next look
+/// finds it there.
 #[allow(clippy::unnecessary_wraps, reason = "it ends most steps, and they may fail")]
 #[allow(clippy::needless_pass_by_value, reason = "an outcome is used up by looking at it")]
 pub(super) fn moved<T>(outcome: Outcome<T>) -> Done {
@@ -122,11 +124,6 @@ pub(super) fn moved<T>(outcome: Outcome<T>) -> Done {
         Outcome::Missed(miss) => Some(miss),
     };
     Ok(missed.map_or(Progress::Again, after_miss))
-}
-
-/// A lease that was won stays in the client's book; the next look finds it there.
-pub(super) fn taken(outcome: Outcome<WorkerLease>) -> Done {
-    moved(outcome)
 }
 
 const fn after_miss(miss: Miss) -> Progress {
@@ -196,8 +193,8 @@ async fn add_finalizer(context: &Context, sight: &mut Sight) -> Done {
 async fn adopt_new(context: &Context, sight: &Sight) -> Done {
     let (lifecycle, snapshot) = (&context.lifecycle, &sight.snapshot);
     match context.caches.seat_of(snapshot) {
-        Some(seat) => taken(lifecycle.adopt_seated(snapshot, &seat).await?),
-        None => taken(lifecycle.adopt_new(snapshot).await?),
+        Some(seat) => moved(lifecycle.adopt_seated(snapshot, &seat).await?),
+        None => moved(lifecycle.adopt_new(snapshot).await?),
     }
 }
 
@@ -207,7 +204,7 @@ async fn adopt(context: &Context, sight: &Sight) -> Done {
         let message = "its owner is gone; another controller looks after it, its pod is untouched";
         context.observer.event(&sight.snapshot, EventReason::WorkerAdopted, message);
     }
-    taken(outcome)
+    moved(outcome)
 }
 
 async fn make_secret(context: &Context, sight: &mut Sight, lease: &WorkerLease) -> Done {

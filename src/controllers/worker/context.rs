@@ -16,10 +16,8 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::background::Background;
 use super::first_check::AskedInVain;
 use super::made::JustMade;
-use crate::controllers::claim::waiting::Waiting;
 use crate::controllers::pool::members::Members;
 use crate::controllers::requeue::Requeue;
 use crate::observe::Observer;
@@ -131,14 +129,12 @@ pub struct Context {
     pub activator: Activator,
     /// Events and metrics.
     pub observer: Observer,
-    /// The claims that wait.
-    pub waiting: Arc<Waiting>,
     /// Workers that are not well yet.
     pub asked_in_vain: AskedInVain,
     /// When to look again.
     pub requeue: Requeue,
-    /// The turns of what nobody waits for.
-    pub background: Background,
+    /// How many workers are looked at at once.
+    pub concurrency: u16,
 }
 
 impl Context {

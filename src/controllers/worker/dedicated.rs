@@ -5,7 +5,7 @@ use duckworker_core::conditions::{Condition, ConditionStatus, ConditionType};
 use duckworker_core::plan::worker::note_once;
 use duckworker_core::{Miss, Tenant};
 
-use super::act::{Progress, taken};
+use super::act::{Progress, moved};
 use super::context::Context;
 use super::sight::Sight;
 
@@ -17,7 +17,7 @@ pub async fn claim(context: &Context, sight: &Sight, tenant: Tenant) -> Result<P
     let lifecycle = &context.lifecycle;
     let message = format!("tenant {tenant} holds all the workers that its DuckTenant allows");
     let outcome = lifecycle.claim_idle(&sight.snapshot, tenant, None, Origin::Claim).await?;
-    let Outcome::Missed(Miss::Capacity) = outcome else { return taken(outcome) };
+    let Outcome::Missed(Miss::Capacity) = outcome else { return moved(outcome) };
     let (kind, holds) = (ConditionType::TenantAtCap, ConditionStatus::True);
     let condition = Condition::new(kind, holds, "TenantAtCap", message, context.clock.now());
     if let (Some(note), Some(lease)) =

@@ -9,7 +9,6 @@
 //! | [`reconcile`](mod@reconcile) | the loop: plan, act, plan again |
 //! | [`act`] | each step, carried out |
 //! | [`activating`] | the end of an activation |
-//! | [`background`] | what nobody waits for gives way |
 //! | [`blocked`] | what is told when a step cannot be carried out |
 //! | [`dedicated`] | the claim of a worker that was made for its tenant |
 //! | [`endings`] | the Event that the end of a worker deserves |
@@ -20,7 +19,6 @@
 
 pub mod act;
 pub mod activating;
-pub mod background;
 pub mod blocked;
 pub mod context;
 pub mod dedicated;
@@ -51,9 +49,6 @@ use super::links::{Links, told};
 use super::nodes;
 use super::requeue;
 use super::watches::{self, Scope, Told, WorkerFollower};
-
-/// To the library, no bound. What is under way is bounded by [`background`], and by who waits.
-const UNBOUNDED: u16 = 0;
 
 /// Tells the context which workers are gone, and the pools what became of theirs.
 struct Follower {
@@ -127,8 +122,7 @@ pub async fn run(
         stream::iter(watches::concerned(&all, |owner| peers.is_live_controller(owner)))
     });
     Controller::for_stream(worker_changes, workers.store().clone())
-        // Those that wait for their turn in the background must not keep out the others.
-        .with_config(controller::Config::default().concurrency(UNBOUNDED))
+        .with_config(controller::Config::default().concurrency(context.concurrency))
         .trigger_backoff(watches::Undelayed)
         .watches_stream(pod_changes, |pod| watches::worker_of(&pod))
         .watches_stream(secret_changes, |secret| watches::worker_of(&secret))

@@ -13,7 +13,6 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
 use super::act::{self, Progress};
-use super::background;
 use super::context::Context;
 use super::sight::Sight;
 use super::unwritten;
@@ -68,10 +67,7 @@ async fn drive(context: &Context, sight: &mut Sight) -> Result<Progress, Error> 
     for _ in 0..STEPS {
         let step = plan::next(&sight.view(context));
         tracing::debug!(worker = %sight.snapshot.key(), ?step, "next step");
-        let turn = background::turn(context, sight.snapshot.worker(), &step).await;
-        let done = act::carry_out(context, sight, step).await;
-        drop(turn);
-        match done {
+        match act::carry_out(context, sight, step).await {
             Ok(Progress::Again) => sight.renew(context).await?,
             Err(error) if error.is_too_large() && sight.snapshot.worker().is_deleting() => {
                 return unwritten::end(context, sight, error).await;

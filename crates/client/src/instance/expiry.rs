@@ -36,7 +36,7 @@ struct Sighting {
 }
 
 /// Why an instance counts as dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumIter)]
 pub enum Cause {
     /// Its Lease stood still.
     #[strum(to_string = "its Lease was not renewed in time")]
@@ -46,15 +46,13 @@ pub enum Cause {
     DrainedTooLong,
 }
 
-/// One Lease that was due, and what became of it.
-#[derive(Debug)]
-pub struct Judged {
+/// A Lease that is to be marked expired, in the version that was seen.
+#[derive(Debug, Clone)]
+pub struct Due {
     /// The Lease as it was seen.
     pub lease: Arc<Lease>,
-    /// Why it was due.
+    /// Why it is due.
     pub cause: Cause,
-    /// Whether it was marked; not if it moved meanwhile, which proves life.
-    pub marked: Result<bool, Error>,
 }
 
 impl Expiry {
@@ -63,12 +61,12 @@ impl Expiry {
         Self { connection, instance, draining_limit, seen: HashMap::new() }
     }
 
-    /// Looks at all Leases of instances as the watch cache has them, and marks those expired that
-    /// have stood still or drained for too long. Returns those that were due.
+    /// Looks at all Leases of instances as the watch cache has them. Returns those that have stood
+    /// still or drained for too long: they are to be marked.
     ///
     /// Time counts only while our own renewals succeed: an outage of the API server makes every
     /// Lease stand still and expires nobody.
-    pub async fn tick(&mut self, leases: &[Arc<Lease>]) -> Vec<Judged> {
+    pub fn look(&mut self, leases: &[Arc<Lease>]) -> Vec<Due> {
         let now = Instant::now();
         let settings = self.instance.settings();
         let silent = now.duration_since(self.instance.last_renewal());
@@ -78,14 +76,11 @@ impl Expiry {
             return Vec::new();
         }
         self.sight(leases, now);
-        let mut judged = Vec::new();
-        for lease in leases {
-            if let Some(cause) = self.due(lease, now, settings.expire) {
-                let marked = self.mark(lease, cause).await;
-                judged.push(Judged { lease: Arc::clone(lease), cause, marked });
-            }
-        }
-        judged
+        let due = |lease: &Arc<Lease>| {
+            let cause = self.due(lease, now, settings.expire)?;
+            Some(Due { lease: Arc::clone(lease), cause })
+        };
+        leases.iter().filter_map(due).collect()
     }
 
     fn sight(&mut self, leases: &[Arc<Lease>], now: Instant) {
@@ -131,12 +126,16 @@ impl Expiry {
         planted(Bug::WallClockExpiry) && age.is_some_and(|age| age.unsigned_abs() >= expire)
     }
 
-    /// Marks the version that was seen; a conflict means that it moved, so it lives.
-    async fn mark(&self, lease: &Lease, cause: Cause) -> Result<bool, Error> {
+    /// Marks the version that was seen. False: it moved meanwhile, which proves life, or is gone.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer; it stays due.
+    pub async fn mark(&self, due: &Due) -> Result<bool, Error> {
+        let Due { lease, cause } = due;
         let namespace = lease.metadata.namespace.clone().unwrap_or_default();
         let name = lease.metadata.name.clone().unwrap_or_default();
         let what = format!("marking Lease {namespace}/{name} expired");
-        let marked = with_state(lease.clone(), InstanceState::Expired);
+        let marked = with_state(Lease::clone(lease), InstanceState::Expired);
         let api = api(&self.connection, &namespace);
         let params = PostParams::default();
         match answer::ask(CALL_DEADLINE, api.replace(&name, &params, &marked)).await {

@@ -157,6 +157,29 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn an_odd_or_long_name_makes_a_valid_one_and_always_the_same() {
+        let long = "x".repeat(240);
+        let odd = [
+            "p.12345678.a",
+            "user:system:serviceaccount:team-a:etl:a",
+            "user:Ada_Löve/lace@example.com:a",
+            "user:-:a",
+            &format!("{long}.12345678.a"),
+            &format!("{long}.12345678.b"),
+        ];
+        let mut names = Vec::new();
+        for text in odd {
+            let name = lease_name(&Owner::new(text).unwrap());
+            assert!(duckworker_core::names::is_dns_label(&name), "{text}: {name}");
+            assert_eq!(name, lease_name(&Owner::new(text).unwrap()));
+            names.push(name);
+        }
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), odd.len(), "two share a name");
+    }
+
+    #[test]
     fn a_lease_of_our_name_is_ours_only_if_it_says_so() {
         let scene = async |cluster: duckworker_sim::SimCluster| {
             let service = cluster.service(User::named("me"), &Faults::none());

@@ -15,7 +15,7 @@ use duckworker_client::{
 };
 use duckworker_core::worker::PodRef;
 use duckworker_core::{Note, Tenant, Uid};
-use duckworker_faults::Faults;
+use duckworker_faults::{Call, Faults};
 use duckworker_sim::{SimCluster, User};
 use jiff::{SignedDuration, Timestamp};
 use kube::Api;
@@ -36,16 +36,28 @@ pub struct Plane {
 
 impl Plane {
     pub async fn register(cluster: &SimCluster, name: &str) -> Result<Self> {
+        Self::register_with(cluster, name, InstanceSettings::default()).await
+    }
+
+    pub async fn register_with(
+        cluster: &SimCluster,
+        name: &str,
+        settings: InstanceSettings,
+    ) -> Result<Self> {
         let faults = Faults::none();
         let uid = cluster.chance(name).uid();
         let user = User::in_pod(NAMESPACE, "control-plane", name, &uid);
         let connection = Connection::over(cluster.service(user, &faults), NAMESPACE);
-        let settings = InstanceSettings::default();
         let (instance, heartbeat) =
             Instance::register(&connection, NAMESPACE, Role::ControlPlane, settings).await?;
         let lifecycle = WorkerLifecycle::new(WorkerStore::new(connection.clone()), instance);
         let heartbeat = tokio::spawn(heartbeat.run());
         Ok(Self { lifecycle, connection, faults, admin: cluster.admin(), heartbeat })
+    }
+
+    /// Its faults, which hit only these calls from now on.
+    pub fn counts(&self, counts: impl Fn(&Call) -> bool + Send + 'static) -> Faults {
+        self.faults.clone().counting(counts)
     }
 
     pub fn now(&self) -> Timestamp {

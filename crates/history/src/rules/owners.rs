@@ -32,6 +32,10 @@ impl Rule for Owners {
         if drained && record.reason.as_deref() == Some("SecretLost") && has_secret(step, old) {
             step.breaks(report, "S8", "drained for the loss of a secret that is there");
         }
+        let abandoned = record.name == Some(TransitionName::Abandon);
+        if abandoned && record.reason.as_deref() == Some("PodGone") && runs(step, old) {
+            step.breaks(report, "S8", "abandoned for the loss of a pod that runs");
+        }
         let lost = new.state == Some(WorkerState::Lost) && old.state != new.state;
         let snapshot = record.name.is_some_and(|name| name.rule().right == RightKind::Snapshot);
         if lost && (snapshot || record.reason.as_deref() == Some("PodGone")) && runs(step, old) {
@@ -160,6 +164,15 @@ mod tests {
         let pod = story.child("pods", "w");
         story.worker("w").pod(&pod).owned("a", 1, "Idle");
         story.worker("w").reason("SecretLost").by("a", "drain").owned("a", 1, "Draining");
+        story.broke("S8");
+    }
+
+    #[test]
+    fn a_start_whose_pod_is_there_is_not_given_up() {
+        let mut story = Story::new();
+        let pod = story.child("pods", "w");
+        story.worker("w").pod(&pod).owned("a", 1, "Spawning");
+        story.worker("w").reason("PodGone").by("a", "abandon").owned("a", 1, "Retired");
         story.broke("S8");
     }
 

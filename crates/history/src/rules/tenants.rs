@@ -57,7 +57,14 @@ impl Tenants {
             let uid = entry_uid(entry);
             let key = (uid.to_owned(), name.to_owned());
             self.dropped.remove(&key);
-            let known = ledger(old).any(|old| entry_uid(old) == uid);
+            let known = ledger(old).find(|old| entry_uid(old) == uid);
+            // Who entered it knows what became of his own claim.
+            let anothers = known.filter(|known| known["by"] != entry["by"]);
+            if anothers.is_some_and(|known| base(entry) < base(known)) {
+                let what = format!("the entry of {uid} goes back to an older version");
+                step.breaks(report, "S23", what);
+            }
+            let known = known.is_some();
             let full = cap(new).is_some_and(|cap| ledger(new).count() > cap);
             if !known && full && !self.assigned.contains(&key) {
                 let (used, cap) = (ledger(new).count(), cap(new));
@@ -74,9 +81,8 @@ impl Tenants {
             if holds(step, name, uid) {
                 step.breaks(report, "S23", format!("{uid} goes out of the ledger and is held"));
             }
-            let base = entry["baseVersion"].as_str().and_then(|base| base.parse().ok());
             let key = (uid.to_owned(), name.to_owned());
-            self.dropped.insert(key, base.unwrap_or_default());
+            self.dropped.insert(key, base(entry));
         }
     }
 
@@ -125,6 +131,11 @@ fn cap(tenant: &Value) -> Option<usize> {
 
 fn ledger(tenant: &Value) -> impl Iterator<Item = &Value> {
     tenant["status"]["ledger"].as_array().into_iter().flatten()
+}
+
+/// The version of the worker that the claim of an entry is based on.
+fn base(entry: &Value) -> u64 {
+    entry["baseVersion"].as_str().and_then(|base| base.parse().ok()).unwrap_or_default()
 }
 
 fn entry_uid(entry: &Value) -> &str {
@@ -187,6 +198,22 @@ mod tests {
         story.object("tenants", "t", tenant(Some(1), &[("w", 2)]));
         story.object("tenants", "t", tenant(Some(1), &[]));
         story.worker("w").set("tenant", "t").owned("a", 2, "Reserved");
+        story.broke("S23");
+    }
+
+    #[test]
+    fn anothers_entry_never_goes_back_to_an_older_version() {
+        let entered = |by: &str, base| {
+            let mut tenant = tenant(Some(2), &[("w", base)]);
+            tenant["status"]["ledger"][0]["by"] = json!(by);
+            tenant
+        };
+        let mut story = Story::new();
+        story.object("tenants", "t", entered("a", 7));
+        story.object("tenants", "t", entered("b", 8));
+        story.object("tenants", "t", entered("b", 6));
+        story.kept("S23");
+        story.object("tenants", "t", entered("a", 5));
         story.broke("S23");
     }
 

@@ -7,7 +7,7 @@ use shuttle::future::{block_on, spawn};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::janitor::leadership::Reign;
+use crate::janitor::leadership::Terms;
 
 pub const CHECKS: &[(&str, fn())] = &[
     ("who comes to lead is told so, however quickly it was lost before", || block_on(gained())),
@@ -17,13 +17,13 @@ pub const CHECKS: &[(&str, fn())] = &[
 /// Longer than any run.
 const LONG: Duration = Duration::from_hours(1);
 
-fn lead(reign: &Reign) {
-    reign.lead(Instant::now() + LONG);
+fn lead(terms: &Terms) {
+    terms.lead(Instant::now() + LONG);
 }
 
 /// It leads, loses it, and leads again: the last time is told, after it began.
 async fn gained() {
-    let (reign, leadership) = Reign::new();
+    let (terms, leadership) = Terms::new();
     let (said, hears) = watch::channel(false);
     let listener = {
         let leadership = leadership.clone();
@@ -40,26 +40,26 @@ async fn gained() {
     };
     let elector = spawn(async move {
         for _ in 0..2 {
-            lead(&reign);
+            lead(&terms);
             shuttle::future::yield_now().await;
-            reign.resign();
+            terms.resign();
         }
         said.send_replace(true);
-        lead(&reign);
+        lead(&terms);
         shuttle::future::yield_now().await;
-        reign
+        terms
     });
-    let reign = elector.await.expect("it ran");
+    let terms = elector.await.expect("it ran");
     assert!(leadership.is_held());
-    drop(reign);
+    drop(terms);
     let (times, told_last) = listener.await.expect("it ran");
     assert!((1..=3).contains(&times), "told {times} times of three");
     assert!(told_last, "what it was told last was not that it leads now");
 }
 
 async fn resigned() {
-    let (reign, leadership) = Reign::new();
-    lead(&reign);
+    let (terms, leadership) = Terms::new();
+    lead(&terms);
     let (told, mut hears) = watch::channel(false);
     let reader = {
         let leadership = leadership.clone();
@@ -70,12 +70,12 @@ async fn resigned() {
         })
     };
     let elector = spawn(async move {
-        reign.resign();
+        terms.resign();
         told.send_replace(true);
-        reign
+        terms
     });
-    let reign = elector.await.expect("it ran");
+    let terms = elector.await.expect("it ran");
     assert!(!leadership.is_held());
     reader.await.expect("it ran");
-    drop(reign);
+    drop(terms);
 }

@@ -8,6 +8,7 @@ use duckworker_api::DuckWorker;
 use duckworker_core::{Tenant, Transition};
 use duckworker_e2e::bench::figures::{median, millis};
 use duckworker_e2e::bench::ground::{ACCOUNT, Ground, SYSTEM};
+use duckworker_e2e::bench::idle::IdleWorkers;
 use duckworker_e2e::bench::raw::{Put, RawWriter};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
@@ -16,20 +17,18 @@ use kube::runtime::{conditions, wait::await_condition};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::pasture::Pasture;
-
 /// The group of the kind without fences.
 const GROUP: &str = "unfenced.duckworker.dev";
 /// How many pairs are measured; they take turns.
 const PAIRS: usize = 600;
 
 /// The difference of the medians, in milliseconds.
-pub async fn cost(ground: &Ground, pasture: &Pasture<'_>) -> Result<f64> {
+pub async fn cost(ground: &Ground, idle: &IdleWorkers<'_>) -> Result<f64> {
     install(ground).await?;
     let (writer, client) = (RawWriter::new(&ground.account).await?, ground.client()?);
     let claim = Transition::ClaimIdle { tenant: Tenant::new("acme")?, claim: None };
     let mut pairs = Vec::new();
-    for worker in pasture.fill(PAIRS).await? {
+    for worker in idle.make(PAIRS).await? {
         let body = writer.body(&worker, &claim)?;
         let twin = twin(&client, &worker, &body).await?;
         pairs.push((Put::new(&worker, body), twin));

@@ -3,10 +3,10 @@
 //! By turns, with all fences on, over fresh idle workers: 1 and 32 clients at once. Both sides know
 //! the workers from the same watch. Then several instances race for the same workers, and the same
 //! PUT is timed with and without the server's fences. The last line is `claim_ratio_1=…
-//! claim_ratio_32=… double_claims=0 fence_cost_ms=…`: our rate ÷ the raw one.
+//! claim_ratio_32=… double_claims=0 fence_cost_ms=… attempts_p50=… attempts_p99=…`: our rate ÷ the
+//! raw one, and how often one of those who race writes for one claim.
 
 mod fence;
-mod pasture;
 mod race;
 mod sides;
 
@@ -18,8 +18,8 @@ use duckworker_e2e::ClusterOptions;
 use duckworker_e2e::bench::CONCURRENCY;
 use duckworker_e2e::bench::figures::{median, millis, percentile, ratio, table};
 use duckworker_e2e::bench::ground::Ground;
+use duckworker_e2e::bench::idle::IdleWorkers;
 
-use crate::pasture::Pasture;
 use crate::sides::{Claimers, Side};
 
 /// Measures claims of idle workers by the library against the same PUTs, raw.
@@ -45,37 +45,46 @@ struct Contest {
 async fn main() -> Result<()> {
     let args = Args::parse();
     let ground = Ground::prepare(ClusterOptions::api_only()).await?;
-    let pasture = Pasture::open(&ground).await?;
+    let idle = IdleWorkers::open(&ground).await?;
     let claimers = Claimers::new(&ground).await?;
     // The first of anything is slow: expressions are compiled, connections made.
     for side in [Side::Raw, Side::Library] {
-        let workers = pasture.fill(2 * CONCURRENCY).await?;
-        claimers.round(side, &pasture, workers, CONCURRENCY).await?;
+        let workers = idle.make(2 * CONCURRENCY).await?;
+        claimers.round(side, &idle, workers, CONCURRENCY).await?;
     }
-    let alone = contest(&args, &pasture, &claimers, 1).await?;
-    let crowd = contest(&args, &pasture, &claimers, CONCURRENCY).await?;
-    let race = race::run(&ground, &pasture).await?;
-    let cost = fence::cost(&ground, &pasture).await?;
+    let alone = contest(&args, &idle, &claimers, 1).await?;
+    let crowd = contest(&args, &idle, &claimers, CONCURRENCY).await?;
+    let race = race::run(&ground, &idle).await?;
+    let cost = fence::cost(&ground, &idle).await?;
 
     println!("\nClaims by turns, {} rounds a side:\n", args.rounds);
     let head = ["time of a claim, in ms", "claims", "p50", "p99"];
     table(&head, &[alone.rows(), crowd.rows()].concat());
     println!(
-        "{} instances raced for {} workers: {} claims won, {} missed\n",
-        race.instances, race.workers, race.won, race.missed
+        "{} instances raced for each of {} workers: {} claims won, {} missed; writes per claim: \
+         p50 {}, p99 {}\n",
+        race.instances,
+        race.workers,
+        race.won,
+        race.missed,
+        race.attempts(0.5),
+        race.attempts(0.99),
     );
     println!(
-        "claim_ratio_1={:.2} claim_ratio_32={:.2} double_claims={} fence_cost_ms={cost:.2}",
+        "claim_ratio_1={:.2} claim_ratio_32={:.2} double_claims={} fence_cost_ms={cost:.2} \
+         attempts_p50={} attempts_p99={}",
         alone.ratio(),
         crowd.ratio(),
         race.double_claims,
+        race.attempts(0.5),
+        race.attempts(0.99),
     );
     Ok(())
 }
 
 async fn contest(
     args: &Args,
-    pasture: &Pasture<'_>,
+    idle: &IdleWorkers<'_>,
     claimers: &Claimers,
     clients: usize,
 ) -> Result<Contest> {
@@ -86,8 +95,8 @@ async fn contest(
         let order = [Side::Raw, Side::Library];
         let order = if number % 2 == 0 { order } else { [order[1], order[0]] };
         for side in order {
-            let workers = pasture.fill(workers).await?;
-            let round = claimers.round(side, pasture, workers, clients).await?;
+            let workers = idle.make(workers).await?;
+            let round = claimers.round(side, idle, workers, clients).await?;
             match side {
                 Side::Raw => contest.raw.push(round),
                 Side::Library => contest.library.push(round),

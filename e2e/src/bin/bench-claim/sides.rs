@@ -1,22 +1,16 @@
 //! The two sides: a raw PUT whose body was made before, and the library's claim.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use duckworker_api::DuckWorker;
-use duckworker_client::instance::Heartbeat;
-use duckworker_client::{
-    Connection, Instance, InstanceSettings, Origin, Role, WorkerLifecycle, WorkerSnapshot,
-    WorkerStore,
-};
+use duckworker_client::{Connection, Origin, WorkerLifecycle, WorkerSnapshot};
 use duckworker_core::{Tenant, Transition};
-use duckworker_e2e::bench::ground::{Ground, SYSTEM};
+use duckworker_e2e::bench::ground::Ground;
+use duckworker_e2e::bench::idle::{IdleWorkers, control_plane};
 use duckworker_e2e::bench::raw::{Put, RawWriter};
 use duckworker_e2e::scenario::won;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-
-use crate::pasture::Pasture;
 
 /// Who claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,22 +36,12 @@ pub struct Claimers {
     tenant: Tenant,
 }
 
-/// A control plane with the controller's rights, renewed as long as the bench runs.
-pub async fn control_plane(ground: &Ground) -> Result<WorkerLifecycle> {
-    let connection = Connection::new(ground.account.config()?)?;
-    let settings = InstanceSettings::default();
-    let (instance, heartbeat): (Arc<Instance>, Heartbeat) =
-        Instance::register(&connection, SYSTEM, Role::ControlPlane, settings).await?;
-    tokio::spawn(heartbeat.run());
-    Ok(WorkerLifecycle::new(WorkerStore::new(connection), instance))
-}
-
 impl Claimers {
     /// Signs both in.
     pub async fn new(ground: &Ground) -> Result<Self> {
         Ok(Self {
             raw: RawWriter::new(&ground.account).await?,
-            library: control_plane(ground).await?,
+            library: control_plane(Connection::new(ground.account.config()?)?).await?,
             tenant: Tenant::new("acme")?,
         })
     }
@@ -66,7 +50,7 @@ impl Claimers {
     pub async fn round(
         &self,
         side: Side,
-        pasture: &Pasture<'_>,
+        idle: &IdleWorkers<'_>,
         workers: Vec<DuckWorker>,
         clients: usize,
     ) -> Result<Round> {
@@ -78,7 +62,7 @@ impl Claimers {
                 timed(puts, clients, async |put| self.raw.send(&put).await).await
             }
             Side::Library => {
-                let seen = |worker| pasture.seen(worker).context("the watch lost a worker");
+                let seen = |worker| idle.seen(worker).context("the watch lost a worker");
                 let seen = workers.iter().map(seen).collect::<Result<Vec<_>>>()?;
                 timed(seen, clients, async |seen| self.claim(&seen).await).await
             }

@@ -77,11 +77,11 @@ async fn main() -> Result<()> {
     let args = Args::parse();
     let ground = Ground::prepare(ClusterOptions::default()).await?;
     let mut tally = Tally::default();
-    let (reuse, pasture) = parts::reuse(&ground, &args, &mut tally).await?;
-    let raw_pace = pasture.pace(300).await?;
+    let (reuse, raw) = parts::reuse(&ground, &args, &mut tally).await?;
+    let raw_pace = raw.pace(300).await?;
     println!("Raw, 32 at once: {raw_pace:.0} writes a second\n");
     let new = parts::new(&ground, &args, &mut tally).await?;
-    let burst = parts::burst(&ground, &args, &pasture, &mut tally).await?;
+    let burst = parts::burst(&ground, &args, &raw, &mut tally).await?;
 
     let p99 = |times: &[Duration]| format!("{:.0}", millis(percentile(times, 0.99)));
     let reused: Vec<_> = args

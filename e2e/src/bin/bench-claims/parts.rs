@@ -12,7 +12,7 @@ use crate::Args;
 use crate::arrivals::{self, poisson};
 use crate::knee::{self, Ratchet};
 use crate::load::{Load, Outcome, Tenants, play};
-use crate::raw::{Pasture, Sample};
+use crate::raw::{RawClaims, Sample};
 use crate::site::{Reuse, Site, enough};
 use crate::stages::Stages;
 use crate::traffic;
@@ -55,15 +55,19 @@ impl Tally {
 }
 
 /// Twenty tenants and parked workers, at each rate; and the same writes raw.
-pub async fn reuse(ground: &Ground, args: &Args, tally: &mut Tally) -> Result<(Figures, Pasture)> {
+pub async fn reuse(
+    ground: &Ground,
+    args: &Args,
+    tally: &mut Tally,
+) -> Result<(Figures, RawClaims)> {
     let mut figures = Figures::default();
-    let mut pasture = None;
+    let mut raw = None;
     for &rate in &args.rates {
         let rate = f64::from(rate);
         println!("Reuse, {rate:.0} claims a second …");
         let site = Site::open(ground, Reuse::SameTenant, enough(rate, args.hold())?).await?;
-        if pasture.is_none() {
-            pasture = Some(Pasture::open(ground, Sample::take(&site).await?).await?);
+        if raw.is_none() {
+            raw = Some(RawClaims::open(ground, Sample::take(&site).await?).await?);
         }
         let (outcome, writes, workers) = at(&site, args, rate, Tenants::Shared(TENANTS)).await?;
         tally.add(&outcome);
@@ -73,14 +77,14 @@ pub async fn reuse(ground: &Ground, args: &Args, tally: &mut Tally) -> Result<(F
         }
         figures.times.push(outcome.since(args.warm_up()));
         site.close().await?;
-        let raw = pasture.as_ref().context("just made")?;
+        let raw = raw.as_ref().context("just made")?;
         let time = Duration::from_secs(args.seconds).min(RAW);
         let raw = raw.play(&poisson(1, rate, time)).await?;
         table(&["the same writes, ms", "claims", "p50", "p90", "p99"], &[row("raw", &raw)]);
     }
     figures.knee =
         ratchet(ground, args, tally, Reuse::SameTenant, args.rates.first().copied()).await?;
-    Ok((figures, pasture.context("no rates are given")?))
+    Ok((figures, raw.context("no rates are given")?))
 }
 
 /// Each claim of another tenant, at the first rate.
@@ -104,7 +108,7 @@ pub async fn new(ground: &Ground, args: &Args, tally: &mut Tally) -> Result<Figu
 pub async fn burst(
     ground: &Ground,
     args: &Args,
-    pasture: &Pasture,
+    raw: &RawClaims,
     tally: &mut Tally,
 ) -> Result<Option<(Duration, Duration)>> {
     if args.burst == 0 {
@@ -119,7 +123,7 @@ pub async fn burst(
     tally.add(&outcome);
     site.rest().await?;
     site.close().await?;
-    let (ours, raw) = (outcome.since(Duration::ZERO), pasture.play(&arrivals).await?);
+    let (ours, raw) = (outcome.since(Duration::ZERO), raw.play(&arrivals).await?);
     let rows = [row("claims", &ours), row("raw", &raw)];
     table(&["a burst, ms to Ready", "claims", "p50", "p90", "p99"], &rows);
     Ok(Some((percentile(&ours, 0.9), percentile(&raw, 0.9))))

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::site::{POOL, Site};
 
-/// How many writes [`Pasture::claim`] makes.
+/// How many writes [`RawClaims::claim`] makes.
 const WRITES: u32 = 7;
 
 /// What the controller wrote for one claim: the raw writes have the same size.
@@ -49,27 +49,27 @@ impl Sample {
 
 /// Idle workers in a namespace that no controller looks after, and who claims them.
 #[derive(Clone)]
-pub struct Pasture(Arc<Inner>);
+pub struct RawClaims(Arc<Inner>);
 
 struct Inner {
     namespace: String,
     users: Client,
     /// Owns the idle workers: they are claimed from another instance.
-    breeder: RawWriter,
+    maker: RawWriter,
     writer: RawWriter,
     client: Client,
     sample: Sample,
     made: AtomicUsize,
 }
 
-impl Pasture {
+impl RawClaims {
     /// Makes the namespace.
     pub async fn open(ground: &Ground, sample: Sample) -> Result<Self> {
         let TestNamespace { name, client, .. } = ground.cluster.create_namespace("raw").await?;
         Ok(Self(Arc::new(Inner {
             namespace: name,
             users: client,
-            breeder: RawWriter::new(&ground.account).await?,
+            maker: RawWriter::new(&ground.account).await?,
             writer: RawWriter::new(&ground.account).await?,
             client: ground.client()?,
             sample,
@@ -79,14 +79,14 @@ impl Pasture {
 
     /// How long each took from the moment when it was due, with these arrivals.
     pub async fn play(&self, arrivals: &[Duration]) -> Result<Vec<Duration>> {
-        let workers = self.fill(arrivals.len()).await?;
+        let workers = self.make(arrivals.len()).await?;
         let begin = Instant::now() + Duration::from_millis(100);
         let mut claims = JoinSet::new();
         for (&due, worker) in arrivals.iter().zip(workers) {
             tokio::time::sleep_until((begin + due).into()).await;
-            let pasture = self.clone();
+            let raw = self.clone();
             claims.spawn(async move {
-                let ready = pasture.claim(&worker).await?;
+                let ready = raw.claim(&worker).await?;
                 anyhow::Ok(ready - (begin + due))
             });
         }
@@ -95,7 +95,7 @@ impl Pasture {
 
     /// How many writes there are in a second when many are made at once, one claim's in sequence.
     pub async fn pace(&self, count: u32) -> Result<f64> {
-        let workers = self.fill(count as usize).await?;
+        let workers = self.make(count as usize).await?;
         let begun = Instant::now();
         let claims = workers.iter().map(|worker| self.claim(worker));
         stream::iter(claims).buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await?;
@@ -154,18 +154,18 @@ impl Pasture {
         Ok(())
     }
 
-    async fn fill(&self, count: usize) -> Result<Vec<DuckWorker>> {
-        let births = (0..count).map(|_| self.bear());
-        stream::iter(births).buffer_unordered(CONCURRENCY).try_collect().await
+    async fn make(&self, count: usize) -> Result<Vec<DuckWorker>> {
+        let workers = (0..count).map(|_| self.make_one());
+        stream::iter(workers).buffer_unordered(CONCURRENCY).try_collect().await
     }
 
-    async fn bear(&self) -> Result<DuckWorker> {
-        let Inner { namespace, users, breeder, made, .. } = &*self.0;
+    async fn make_one(&self) -> Result<DuckWorker> {
+        let Inner { namespace, users, maker, made, .. } = &*self.0;
         let workers: Api<DuckWorker> = Api::namespaced(users.clone(), namespace);
         let name = format!("w{:05}", made.fetch_add(1, Ordering::Relaxed));
         let object = serde_json::from_value(worker::plain(&name))?;
         let worker = workers.create(&PostParams::default(), &object).await?;
-        let worker = breeder.put(&worker, &Transition::AdoptNew).await?;
+        let worker = maker.put(&worker, &Transition::AdoptNew).await?;
         let uid = Uid::new(worker.uid().context("a worker without uid")?)?;
         let note = Note {
             secret_name: Some(format!("{name}-rpc")),
@@ -174,6 +174,6 @@ impl Pasture {
             pod: Some(PodRef { name, uid, ip: Some("127.100.0.1".to_owned()) }),
             ..Note::default()
         };
-        breeder.put(&worker, &Transition::Ready(note)).await
+        maker.put(&worker, &Transition::Ready(note)).await
     }
 }

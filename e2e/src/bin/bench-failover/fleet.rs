@@ -11,6 +11,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 
+use crate::replicas::{self, Replicas};
+
 /// Workers in a namespace of their own.
 pub struct Fleet<'a> {
     namespace: TestNamespace<'a>,
@@ -44,6 +46,16 @@ impl<'a> Fleet<'a> {
         let workers = self.namespace.api::<DuckWorker>().list(&ListParams::default()).await?;
         let held = workers.into_iter().filter(|worker| self::owner(worker) == Some(owner));
         Ok(held.map(|worker| worker.name_any()).collect())
+    }
+
+    /// How many workers have an owner that is none of these replicas, or none.
+    pub async fn orphans(&self, replicas: &Replicas) -> Result<usize> {
+        let workers = self.namespace.api::<DuckWorker>().list(&ListParams::default()).await?;
+        let live: HashSet<&str> =
+            (0..replicas::COUNT).map(|number| replicas.owner(number)).collect();
+        let is_orphan =
+            |worker: &&DuckWorker| owner(worker).is_none_or(|owner| !live.contains(owner));
+        Ok(workers.iter().filter(is_orphan).count())
     }
 
     /// Follows until each of these has another owner.

@@ -5,9 +5,10 @@
 //! instance of the library owns them. A controller starts: the time until it is ready is set against
 //! raw lists of the same kinds, decoded and kept, by turns. Then it may write nothing but Leases. Then
 //! the owner dies, the controller adopts all of them, and again it may write nothing. The last line is
-//! `rss_mb=… sync_ratio=… writes_at_rest=0`: the greater memory of the two rests, and their writes.
+//! `rss_mb=… sync_ratio=… writes_at_rest=0 lists_at_rest=0`: the greater memory of the two rests, and
+//! what was written and listed in them.
 
-mod forge;
+mod fleet;
 mod lists;
 
 use std::fs;
@@ -21,7 +22,7 @@ use duckworker_e2e::bench::figures::{median, millis, ratio, table};
 use duckworker_e2e::bench::ground::Ground;
 use duckworker_e2e::{AuditEvent, ClusterOptions, ControllerProcess, controller_binary};
 
-use crate::forge::Forge;
+use crate::fleet::Fleet;
 
 /// Measures a controller at rest: memory, start, writes
 #[derive(Parser)]
@@ -33,7 +34,7 @@ struct Args {
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// How long each rest is watched
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 60)]
     seconds: u64,
 }
 
@@ -55,17 +56,17 @@ async fn main() -> Result<()> {
     let options = ClusterOptions { scheduler: false, simulated_nodes: 0, ..Default::default() };
     let ground = Ground::prepare(options).await?;
     controller_binary().await?;
-    let forge = Forge::open(&ground).await?;
+    let fleet = Fleet::open(&ground).await?;
     println!("Writing {} workers, with pods and secrets …", args.workers);
     let begun = Instant::now();
-    forge.make(args.workers).await?;
+    fleet.make(args.workers).await?;
     println!("… done after {} s", begun.elapsed().as_secs());
 
-    let (controller, starts, lists) = Box::pin(starts(&ground, &forge, &args)).await?;
+    let (controller, starts, lists) = Box::pin(starts(&ground, &fleet, &args)).await?;
     let foreign = rest(&ground, &controller, args.seconds).await?;
     println!("The owner dies …");
     let begun = Instant::now();
-    forge.orphan(args.workers).await?;
+    fleet.orphan(args.workers).await?;
     println!("… all adopted after {} s", begun.elapsed().as_secs());
     settle(&ground).await?;
     let own = rest(&ground, &controller, args.seconds).await?;
@@ -82,10 +83,11 @@ async fn main() -> Result<()> {
     let head = ["at rest", "MB", "peak MB", "writes", "lists"];
     table(&head, &[foreign.row("another's workers"), own.row("its own workers")]);
     println!(
-        "rss_mb={} sync_ratio={:.2} writes_at_rest={}",
+        "rss_mb={} sync_ratio={:.2} writes_at_rest={} lists_at_rest={}",
         foreign.rss.max(own.rss),
         ratio(median(&starts), median(&lists)),
         foreign.writes + own.writes,
+        foreign.lists + own.lists,
     );
     Ok(())
 }
@@ -93,10 +95,10 @@ async fn main() -> Result<()> {
 /// Starts the controller and lists raw, by turns. The last controller, and the times.
 async fn starts(
     ground: &Ground,
-    forge: &Forge<'_>,
+    fleet: &Fleet<'_>,
     args: &Args,
 ) -> Result<(ControllerProcess, Vec<Duration>, Vec<Duration>)> {
-    let namespace = &forge.namespace.name;
+    let namespace = &fleet.namespace.name;
     // The first of anything is slow.
     let (_, objects) = Box::pin(lists::time(ground, namespace)).await?;
     println!("{objects} objects; starting a controller …");

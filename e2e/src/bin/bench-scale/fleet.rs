@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 /// A fleet that a live instance of the library owns.
-pub struct Forge<'a> {
+pub struct Fleet<'a> {
     /// Where it is.
     pub namespace: TestNamespace<'a>,
     writer: RawWriter,
@@ -27,7 +27,7 @@ pub struct Forge<'a> {
     heartbeat: JoinHandle<()>,
 }
 
-impl<'a> Forge<'a> {
+impl<'a> Fleet<'a> {
     /// Registers the owner.
     pub async fn open(ground: &'a Ground) -> Result<Self> {
         let namespace = ground.cluster.create_namespace("scale").await?;
@@ -43,11 +43,11 @@ impl<'a> Forge<'a> {
     /// Makes so many idle workers, each with its secret and its pod.
     pub async fn make(&self, count: usize) -> Result<()> {
         let names = names(count);
-        let births = names.iter().map(|name| self.bear(name));
-        stream::iter(births).buffer_unordered(CONCURRENCY).try_collect::<()>().await
+        let workers = names.iter().map(|name| self.make_one(name));
+        stream::iter(workers).buffer_unordered(CONCURRENCY).try_collect::<()>().await
     }
 
-    async fn bear(&self, name: &str) -> Result<()> {
+    async fn make_one(&self, name: &str) -> Result<()> {
         let writer = &self.writer;
         let object = serde_json::from_value(worker::plain(name))?;
         let worker = self.namespace.api().create(&PostParams::default(), &object).await?;
