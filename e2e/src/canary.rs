@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::port::free_port;
 use crate::{ControllerProcess, TestNamespace};
 
 /// What of a worker's secret is secret.
@@ -62,8 +63,7 @@ impl Talker {
     /// # Errors
     /// When it does not start.
     pub async fn start(ns: &TestNamespace<'_>) -> Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let address = format!("127.0.0.1:{port}");
+        let address = format!("127.0.0.1:{}", free_port()?);
         let flags = ["controller", "--namespace", &ns.name, "--lease-namespace", &ns.name];
         let more = ["--admin-address", &address, "--log-format", "json", "--log-filter"];
         let filter = "debug,duckworker=trace,duckworker_client=trace,duckworker_core=trace";

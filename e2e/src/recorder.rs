@@ -88,7 +88,7 @@ impl Recorder {
         Some(all)
     }
 
-    /// Ends, and checks what happened. Tells whether it could: not if there was a gap.
+    /// Ends, and checks what happened.
     ///
     /// # Errors
     /// The rules that broke, or that the recording has a gap.

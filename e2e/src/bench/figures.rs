@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The value below which this part of the sample lies; zero of nothing.
-pub fn percentile(sample: &[Duration], part: f64) -> Duration {
+pub fn percentile<T: Ord + Copy + Default>(sample: &[T], part: f64) -> T {
     let mut sorted = sample.to_vec();
     sorted.sort_unstable();
     let last = sorted.len().saturating_sub(1);

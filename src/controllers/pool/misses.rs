@@ -106,7 +106,7 @@ fn uid_of(claim: &DuckWorkerClaim) -> Option<Uid> {
 mod tests {
     use std::time::Duration;
 
-    use duckworker_core::plan::pool::given_up::GivenUp;
+    use duckworker_core::plan::pool::demand::BySecond;
     use duckworker_core::pool::DemandTerms;
     use serde_json::json;
 
@@ -179,7 +179,7 @@ mod tests {
             for event in &events {
                 misses.follow(event, now());
             }
-            misses.of("data", "p").given_up != GivenUp::default()
+            misses.of("data", "p").given_up != BySecond::default()
         };
         let waits = || Event::Apply(claim("a", "Pending", "PoolEmpty"));
         let other = || claim("a", "Pending", "PoolAtMax");

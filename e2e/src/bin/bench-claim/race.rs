@@ -7,6 +7,7 @@ use anyhow::{Result, bail, ensure};
 use duckworker_api::DuckWorker;
 use duckworker_client::{Connection, Origin, Outcome, WorkerLifecycle};
 use duckworker_core::Tenant;
+use duckworker_e2e::bench::figures::percentile;
 use duckworker_e2e::bench::ground::Ground;
 use duckworker_e2e::bench::idle::{IdleWorkers, control_plane};
 use duckworker_faults::{Call, Faults, Verb};
@@ -31,22 +32,14 @@ pub struct Race {
     pub missed: usize,
     /// Workers that more than one instance believes to have won.
     pub double_claims: usize,
-    /// How often each claim wrote, sorted.
+    /// How often each claim wrote.
     attempts: Vec<u64>,
 }
 
 impl Race {
     /// How often this part of the claims wrote, at the most.
     pub fn attempts(&self, part: f64) -> u64 {
-        let last = self.attempts.len().saturating_sub(1);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "thousands of claims"
-        )]
-        let place = (last as f64 * part).round() as usize;
-        self.attempts.get(place).copied().unwrap_or_default()
+        percentile(&self.attempts, part)
     }
 }
 
@@ -99,7 +92,6 @@ pub async fn run(ground: &Ground, idle: &IdleWorkers<'_>) -> Result<Race> {
         let winner = winner.map(|(racer, _)| racer.lifecycle.instance().owner().to_string());
         winners.insert(worker.name_any(), winner);
     }
-    race.attempts.sort_unstable();
     for worker in idle.namespace.api::<DuckWorker>().list(&ListParams::default()).await? {
         let (name, owner) = (worker.name_any(), worker.status.and_then(|status| status.owner));
         if winners.get(&name).is_some_and(|winner| *winner != owner) {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::given_up::GivenUp;
 use crate::claim::Claim;
 use crate::conditions::ConditionStatus;
 
@@ -40,9 +39,28 @@ pub struct DemandTerms {
 /// The misses of one pool.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Misses {
-    by_second: BTreeMap<i64, u64>,
+    all: BySecond,
     /// Those whose claim was given up.
-    pub given_up: GivenUp,
+    pub given_up: BySecond,
+}
+
+/// How many there were in each second, as far back as anybody asks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BySecond(BTreeMap<i64, u64>);
+
+impl BySecond {
+    /// One more.
+    pub fn note(&mut self, at: Timestamp) {
+        *self.0.entry(at.as_second()).or_default() += 1;
+        let newest = self.0.last_key_value().map_or(0, |(second, _)| *second);
+        self.0 = self.0.split_off(&newest.saturating_sub(whole_seconds(LONGEST)));
+    }
+
+    /// Those since then: how many, and the second of the first.
+    pub(super) fn since(&self, then: Timestamp) -> (u64, Option<i64>) {
+        let late = self.0.range(then.as_second()..);
+        (late.clone().map(|(_, count)| count).sum(), late.map(|(second, _)| *second).next())
+    }
 }
 
 /// What misses ask for.
@@ -57,10 +75,7 @@ pub struct Demand {
 impl Misses {
     /// One more.
     pub fn note(&mut self, at: Timestamp) {
-        *self.by_second.entry(at.as_second()).or_default() += 1;
-        let newest = self.by_second.last_key_value().map_or(0, |(second, _)| *second);
-        let kept = newest.saturating_sub(whole_seconds(LONGEST));
-        self.by_second = self.by_second.split_off(&kept);
+        self.all.note(at);
     }
 
     /// What they ask for now: each for one worker at first, and for less from step to step. A miss
@@ -68,7 +83,7 @@ impl Misses {
     pub fn demand(&self, terms: &DemandTerms, now: Timestamp) -> Demand {
         let step = whole_seconds(terms.window / STEPS).max(1);
         let current = now.as_second().div_euclid(step);
-        let parts = self.by_second.iter().map(|(second, count)| {
+        let parts = self.all.0.iter().map(|(second, count)| {
             let age = u64::try_from(current - second.div_euclid(step)).unwrap_or(0);
             count.saturating_mul(u64::from(STEPS).saturating_sub(age))
         });
@@ -136,7 +151,7 @@ mod tests {
         let spread = misses(&[1000, 1050]);
         assert_eq!(spread.demand(&terms(100, 9), at(1050)).extra, 2, "half of one, and one");
         let late = misses(&[1000, 1000 + 3601]);
-        assert_eq!(late.by_second.len(), 1);
+        assert_eq!(late.all.0.len(), 1);
         let future = misses(&[1200]);
         assert_eq!(future.demand(&terms(100, 9), at(1000)).extra, 1);
     }

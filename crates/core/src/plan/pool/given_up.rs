@@ -3,35 +3,14 @@
 //!
 //! They are kept in memory, as misses are. Whoever forgets them ends such a worker at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Seen, View, demand, is_current};
+use super::{Seen, View, is_current};
 use crate::names::Uid;
 use crate::pool::Member;
-
-/// The claims of one pool that were given up, by the second.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct GivenUp(BTreeMap<i64, usize>);
-
-impl GivenUp {
-    /// One more.
-    pub fn note(&mut self, at: Timestamp) {
-        *self.0.entry(at.as_second()).or_default() += 1;
-        let newest = self.0.last_key_value().map_or(0, |(second, _)| *second);
-        let longest = i64::try_from(demand::LONGEST.as_secs()).unwrap_or(i64::MAX);
-        self.0 = self.0.split_off(&newest.saturating_sub(longest));
-    }
-
-    /// Those since then: how many, and when the first.
-    fn since(&self, then: Timestamp) -> (usize, Option<i64>) {
-        let mut late = self.0.range(then.as_second()..).peekable();
-        let first = late.peek().map(|(second, _)| **second);
-        (late.map(|(_, count)| count).sum(), first)
-    }
-}
 
 /// The workers that are kept for the claims that were given up: at most one for each, and only those
 /// that were on their way then.
@@ -43,7 +22,11 @@ pub fn kept<'a>(view: &View<'_>, seen: &Seen<'a>) -> BTreeSet<&'a Uid> {
     };
     let mut late: Vec<&Member> = seen.of_the_pool(view).filter(on_its_way).collect();
     late.sort_by_key(|member| (member.created, &member.uid));
-    late.into_iter().rev().take(count).map(|member| &member.uid).collect()
+    late.into_iter()
+        .rev()
+        .take(usize::try_from(count).unwrap_or(usize::MAX))
+        .map(|member| &member.uid)
+        .collect()
 }
 
 /// When the first of them is kept no longer.
@@ -55,7 +38,7 @@ pub fn again(view: &View<'_>) -> Option<Duration> {
     Some(left + Duration::from_secs(1))
 }
 
-fn recent(view: &View<'_>) -> (usize, Option<i64>) {
+fn recent(view: &View<'_>) -> (u64, Option<i64>) {
     let ttl = SignedDuration::try_from(view.pool.terms.hot_idle.ttl).unwrap_or(SignedDuration::MAX);
     let then = view.now.checked_sub(ttl).unwrap_or(Timestamp::MIN);
     if ttl.is_zero() { (0, None) } else { view.misses.given_up.since(then) }
