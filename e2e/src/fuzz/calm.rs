@@ -63,9 +63,14 @@ fn is_idle(ns: &TestNamespace<'_>, events: &[AuditEvent]) -> Result<()> {
 fn counted<'a>(ns: &TestNamespace<'_>, events: &'a [AuditEvent]) -> BTreeMap<&'a str, usize> {
     let mut counts = BTreeMap::new();
     for event in events.iter().filter(|event| is_ours(ns, event)) {
-        *counts.entry(event.name()).or_default() += 1;
+        *counts.entry(target(event)).or_default() += 1;
     }
     counts
+}
+
+/// What was asked for: the object, or the list with its selector, which names one worker.
+fn target(event: &AuditEvent) -> &str {
+    if event.name().is_empty() { &event.request_uri } else { event.name() }
 }
 
 fn busiest(counts: &BTreeMap<&str, usize>) -> String {
