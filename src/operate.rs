@@ -118,6 +118,9 @@ pub async fn operate(
     tokio::select! {
         Some(ended) = tasks.join_next() => {
             let name = ended.unwrap_or("a task that panicked");
+            // The controllers end before the runtime does: one that is polled when its reconciles
+            // were cancelled panics in kube-runtime.
+            tasks.shutdown().await;
             anyhow::bail!("{name} ended: this instance ends with it");
         }
         () = stop.cancelled() => {}

@@ -201,3 +201,52 @@ fn version(collection: &str, change: Change, object: &DynamicObject) -> Option<V
         object: serde_json::to_value(&object).ok()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use duckworker_api::{DuckWorker, samples};
+    use duckworker_sim::{SimCluster, simulate};
+    use kube::api::PostParams;
+
+    use super::*;
+
+    async fn create(client: &Client, name: &str) -> Result<()> {
+        let mut worker = samples::plain_worker();
+        worker.metadata.name = Some(name.to_owned());
+        Api::<DuckWorker>::namespaced(client.clone(), "default")
+            .create(&PostParams::default(), &worker)
+            .await?;
+        Ok(())
+    }
+
+    #[test]
+    fn a_recording_without_a_gap_holds_every_version() -> Result<()> {
+        simulate(1, async |cluster: SimCluster| {
+            let client = cluster.admin();
+            create(&client, "before").await?;
+            let recorder = Recorder::start(&client, "default").await?;
+            create(&client, "after").await?;
+            let versions = recorder.finish().await.context("a gap")?;
+            let names: Vec<_> =
+                versions.iter().map(|version| version.object["metadata"]["name"].clone()).collect();
+            ensure!(names == ["before", "after"], "{names:?}");
+            Ok(())
+        })?
+    }
+
+    #[test]
+    fn a_recording_with_a_gap_is_no_success() -> Result<()> {
+        simulate(1, async |cluster: SimCluster| {
+            let client = cluster.admin();
+            let recorder = Recorder::start(&client, "default").await?;
+            cluster.hold_watches(line::WORKERS);
+            create(&client, "unseen").await?;
+            cluster.compact();
+            cluster.free_watches();
+            let checked = tokio::time::timeout(Duration::from_mins(1), recorder.check());
+            let told = checked.await.context("it never ends")?.err().map(|error| error.to_string());
+            ensure!(told.is_some_and(|told| told.contains("has a gap")), "nothing is told");
+            Ok(())
+        })?
+    }
+}

@@ -1,4 +1,5 @@
-//! SQL over Arrow Flight, with nothing but what is in a claim's secret, as any user's program.
+//! SQL over Arrow Flight, with nothing but what is in a claim's or a worker's secret, as any user's
+//! program.
 
 use std::time::Duration;
 
@@ -9,12 +10,19 @@ use arrow_flight::Action;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use duckworker_api::labels::{CERTIFICATE_KEY, ENDPOINT_KEY, SERVER_NAME_KEY, TOKEN_KEY};
+use duckworker_api::DuckWorker;
+use duckworker_api::labels::{
+    CERTIFICATE_KEY, ENDPOINT_KEY, SECRET_SUFFIX, SERVER_NAME_KEY, TOKEN_KEY,
+};
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
-use serde_json::Value;
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+
+use crate::TestNamespace;
+use crate::ready::until_it_answers;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -40,6 +48,22 @@ impl Access {
             server_name: text(SERVER_NAME_KEY)?,
             certificate: member(secret, CERTIFICATE_KEY)?.clone(),
             token: text(TOKEN_KEY)?,
+        })
+    }
+
+    /// Reads the secret of a worker that serves: of one that no claim holds.
+    ///
+    /// # Errors
+    /// When it has none, or does not serve yet.
+    pub async fn to(ns: &TestNamespace<'_>, worker: &DuckWorker) -> Result<Self> {
+        let name = format!("{}{SECRET_SUFFIX}", worker.name_any());
+        let secret: Secret = ns.api().get(&name).await?;
+        let status = worker.status.as_ref().context("the worker has no status")?;
+        Ok(Self {
+            endpoint: status.endpoint.clone().context("the worker has no endpoint")?,
+            server_name: status.server_name.clone().context("the worker has no name for TLS")?,
+            certificate: member(&secret, CERTIFICATE_KEY)?.clone(),
+            token: String::from_utf8(member(&secret, TOKEN_KEY)?.clone())?,
         })
     }
 
@@ -118,15 +142,65 @@ impl Sql {
         Ok(LongQuery { taken: first.num_rows(), stream })
     }
 
+    /// Begins a session, to which all later statements of this connection belong.
+    ///
+    /// # Errors
+    /// The worker's own words.
+    pub async fn begin_session(&mut self) -> Result<SessionToken> {
+        let answer = self.action("CreateSession", &json!({ "username": "ann" })).await?;
+        let token = answer["session_token"].as_str().context("no token of a session")?;
+        self.client.set_header("x-duckworker-session", token);
+        Ok(SessionToken(token.to_owned()))
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// The worker's own words.
+    pub async fn end_session(&mut self, session: SessionToken) -> Result<()> {
+        self.action("DestroySession", &json!({ "session_token": session.0 })).await?;
+        Ok(())
+    }
+
+    /// What the worker answers to an action.
+    ///
+    /// # Errors
+    /// The worker's own words.
+    pub async fn action(&mut self, name: &str, body: &Value) -> Result<Value, FlightError> {
+        let answers = self.client.do_action(Action::new(name, body.to_string())).await?;
+        let answers: Vec<_> = answers.try_collect().await?;
+        let answer = answers.first().map(|answer| answer.body.as_ref()).unwrap_or_default();
+        serde_json::from_slice(answer)
+            .map_err(|error| FlightError::from_external_error(error.into()))
+    }
+
+    /// How the worker is, as it says itself.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn health(&mut self) -> Result<Value> {
+        Ok(self.action("HealthCheck", &json!({})).await?)
+    }
+
+    /// Waits until the worker says this of itself.
+    ///
+    /// # Errors
+    /// What it says instead after a minute.
+    pub async fn await_health(&self, what: &str, says: impl Fn(&Value) -> bool) -> Result<()> {
+        until_it_answers(&format!("a worker that {what}"), async || {
+            let health = self.clone().health().await?;
+            ensure!(says(&health), "{health}");
+            Ok(())
+        })
+        .await
+    }
+
     /// How many queries run on the worker, as it says itself.
     ///
     /// # Errors
     /// When it does not answer.
     pub async fn running_queries(&mut self) -> Result<u64> {
-        let answers = self.client.do_action(Action::new("HealthCheck", "{}")).await?;
-        let answers: Vec<_> = answers.try_collect().await?;
-        let answer = answers.first().context("the worker says nothing")?;
-        let health: Value = serde_json::from_slice(&answer.body)?;
+        let health = self.health().await?;
         health["active_queries"].as_u64().context("the worker does not count its queries")
     }
 
@@ -138,6 +212,9 @@ impl Sql {
         self.client.do_get(ticket).await
     }
 }
+
+/// Names a session. Never shown: whoever has it is in.
+pub struct SessionToken(String);
 
 /// A query whose rows are half-way taken.
 pub struct LongQuery {
@@ -168,6 +245,9 @@ pub fn long_query(rows: usize) -> String {
     format!("SELECT i, repeat('duck', 125) AS words FROM range({rows}) AS numbers(i)")
 }
 
+/// A query that never ends by itself.
+pub const ENDLESS: &str = "SELECT count(*) FROM range(10000000) a, range(10000000) b";
+
 /// Rows as a table.
 ///
 /// # Errors
@@ -180,11 +260,11 @@ pub fn table(rows: &[RecordBatch]) -> Result<String> {
 ///
 /// # Errors
 /// When it is an answer.
-pub fn refusal(answer: Result<Vec<RecordBatch>, FlightError>) -> Result<Code> {
+pub fn refusal<T>(answer: Result<T, FlightError>) -> Result<Code> {
     match answer {
         Err(FlightError::Tonic(status)) => Ok(status.code()),
         Err(other) => Err(other.into()),
-        Ok(rows) => bail!("no refusal, but {} batches of rows", rows.len()),
+        Ok(_) => bail!("it is no refusal"),
     }
 }
 

@@ -7,7 +7,7 @@ use duckworker_client::Origin;
 use duckworker_e2e::in_process::quick_settings;
 use duckworker_e2e::scenario::{
     ControlPlane, await_event, await_nothing_left, bring, controller, controller_with,
-    nothing_is_left, scenario, scenario_unchecked, status, won,
+    nothing_is_left, says, scenario, scenario_unchecked, status, won,
 };
 use duckworker_e2e::worker::{self, dedicated, is, plain, with_annotation};
 use duckworker_e2e::{TestNamespace, annotation, await_gone};
@@ -81,6 +81,24 @@ async fn a_spawning_worker_goes() -> Result<()> {
             bring(ns, with_annotation(name, annotation::START_DELAY, "1h"), "Spawning").await
         })
         .await
+    })
+    .await
+}
+
+/// Nothing of it runs anywhere, so that there is nothing to wait for.
+#[tokio::test]
+async fn a_worker_without_a_node_goes_at_once() -> Result<()> {
+    scenario("delete-unscheduled", async |ns| {
+        let _controller = controller(ns)?;
+        let mut lost = plain("w1");
+        lost["spec"]["drainTimeoutSeconds"] = json!(900);
+        lost["spec"]["template"]["spec"]["nodeSelector"] = json!({ "no": "such" });
+        ns.create::<DuckWorker>(lost).await?;
+        let blocked = says("PodBlocked", "Unschedulable");
+        let worker: DuckWorker = ns.await_object("w1", "blocked", blocked).await?;
+        ns.api::<DuckWorker>().delete("w1", &DeleteParams::default()).await?;
+        await_gone(&ns.api(), &worker).await?;
+        nothing_is_left(ns).await
     })
     .await
 }

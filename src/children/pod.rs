@@ -33,7 +33,7 @@ pub fn build(worker: &DuckWorker, secret: &Uid) -> Result<DynamicObject, BuildEr
         Some(_) => return Err(BuildError::Malformed("spec")),
         None => return Err(BuildError::NoContainer),
     };
-    pod_access::add(&mut spec, &key, secret, &worker.spec.connection)?;
+    pod_access::add(&mut spec, &key, secret, &worker.spec)?;
     pod_security::harden(&mut spec)?;
     limit_life(&mut spec, worker.spec.drain_timeout_seconds);
     let mut pod = DynamicObject::new(&key.name, &resource());

@@ -1,8 +1,8 @@
 //! The part of a pod by which its worker is known and reached: its uid, its token, its
-//! certificate, its port. All of it goes to the container `duckdb` alone.
+//! certificate, its port; and how long it has to end. All of it goes to the container `duckdb`
+//! alone.
 
-use duckworker_api::labels;
-use duckworker_api::worker::Connection;
+use duckworker_api::{DuckWorkerSpec, labels};
 use duckworker_core::{Uid, WorkerKey};
 use serde_json::{Value, json};
 
@@ -16,17 +16,18 @@ const PORT_NAME: &str = "flight";
 /// reads it; for nobody else. `0o440` in the decimal that JSON has.
 const SECRET_MODE: i32 = 0o440;
 
-/// Adds what the connection needs.
+/// Adds it to the pod's spec, as the worker's own says.
 pub fn add(
     spec: &mut Object,
     worker: &WorkerKey,
     secret: &Uid,
-    connection: &Connection,
+    wanted: &DuckWorkerSpec,
 ) -> Result<(), BuildError> {
+    let connection = &wanted.connection;
     let duckdb = objects_in(spec, "containers")
         .find(|container| is_named(container, labels::DUCKDB_CONTAINER))
         .ok_or(BuildError::NoContainer)?;
-    add_variables(duckdb, worker, secret, &connection.token_env)?;
+    add_variables(duckdb, worker, secret, wanted)?;
     add_mount(duckdb, &connection.tls_dir)?;
     add_port(duckdb, connection.port)?;
     add_volume(spec, worker)
@@ -38,9 +39,10 @@ fn add_variables(
     duckdb: &mut Object,
     worker: &WorkerKey,
     secret: &Uid,
-    token_env: &str,
+    wanted: &DuckWorkerSpec,
 ) -> Result<(), BuildError> {
-    let known = [labels::UID_ENV, labels::NAME_ENV, labels::SECRET_UID_ENV];
+    let token_env = wanted.connection.token_env.as_str();
+    let known = [labels::UID_ENV, labels::NAME_ENV, labels::SECRET_UID_ENV, labels::GRACE_ENV];
     if known.contains(&token_env) {
         return Err(reserved("variable", token_env));
     }
@@ -48,6 +50,7 @@ fn add_variables(
         json!({ "name": labels::UID_ENV, "value": worker.uid.as_str() }),
         json!({ "name": labels::NAME_ENV, "value": worker.name }),
         json!({ "name": labels::SECRET_UID_ENV, "value": secret.as_str() }),
+        json!({ "name": labels::GRACE_ENV, "value": wanted.drain_timeout_seconds.to_string() }),
         json!({ "name": token_env, "valueFrom": { "secretKeyRef": {
             "name": identity::secret_name(&worker.name), "key": labels::TOKEN_KEY,
         }}}),
@@ -134,6 +137,7 @@ mod tests {
                 { "name": "DUCKWORKER_UID", "value": UID },
                 { "name": "DUCKWORKER_NAME", "value": "w1" },
                 { "name": "DUCKWORKER_SECRET_UID", "value": SECRET },
+                { "name": "DUCKWORKER_GRACE_SECONDS", "value": "900" },
                 { "name": "DUCKWORKER_TOKEN",
                   "valueFrom": { "secretKeyRef": { "name": "w1-rpc", "key": "bearer-token" } } },
                 { "name": "A", "value": "b" },
@@ -167,7 +171,7 @@ mod tests {
         worker.spec.connection.port = 9000;
         let pod = pod_of(&worker);
         let duckdb = &pod["spec"]["containers"][1];
-        assert_eq!(duckdb["env"][3]["name"], "DUCKGRES_TOKEN");
+        assert_eq!(duckdb["env"][4]["name"], "DUCKGRES_TOKEN");
         assert_eq!(duckdb["volumeMounts"][0]["mountPath"], "/certs");
         let port = json!([{ "containerPort": 9000, "name": "flight", "protocol": "TCP" }]);
         assert_eq!(duckdb["ports"], port);

@@ -3,13 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use duckworker_api::pool::Disruption;
 use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
 use duckworker_client::ServerClock;
 use duckworker_core::{Tenant, Uid, WorkerState};
-use futures::{Stream, StreamExt, stream};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::Event;
@@ -273,31 +271,6 @@ impl Links {
 enum Presence {
     There,
     Gone,
-}
-
-/// A stream of what is told of few objects that many changes concern: each once in so much time.
-pub fn told_once<T: PartialEq + Send>(
-    receiver: UnboundedReceiver<T>,
-    within: Duration,
-) -> impl Stream<Item = T> + Send {
-    let batches = stream::unfold(receiver, move |mut receiver: UnboundedReceiver<T>| async move {
-        let mut batch = vec![receiver.recv().await?];
-        tokio::time::sleep(within).await;
-        while let Ok(another) = receiver.try_recv() {
-            if !batch.contains(&another) {
-                batch.push(another);
-            }
-        }
-        Some((stream::iter(batch), receiver))
-    });
-    batches.flatten()
-}
-
-/// A stream of what is told.
-pub fn told<T: Send>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
-    stream::unfold(receiver, async |mut receiver| {
-        receiver.recv().await.map(|value| (value, receiver))
-    })
 }
 
 #[cfg(test)]

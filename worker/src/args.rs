@@ -65,10 +65,13 @@ pub struct Args {
     /// How long a result waits to be fetched, in seconds
     #[arg(long, env = "DUCKWORKER_RESULT_TIMEOUT_SECONDS", default_value_t = 60)]
     result_timeout_seconds: u64,
-    /// How long sessions may go on once the process is told to end, in seconds. Less than the pod's
-    /// grace period, or they are killed instead of told
-    #[arg(long, env = "DUCKWORKER_DRAIN_TIMEOUT_SECONDS", default_value_t = 870)]
-    drain_timeout_seconds: u64,
+    /// How long sessions may go on once the process is told to end, in seconds; a tenth less than the
+    /// grace, and at most half a minute less, if unset
+    #[arg(long, env = "DUCKWORKER_DRAIN_TIMEOUT_SECONDS")]
+    drain_timeout_seconds: Option<u64>,
+    /// How long after it is told to end the process is killed, in seconds; set by the controller
+    #[arg(long, env = "DUCKWORKER_GRACE_SECONDS", default_value_t = 900)]
+    grace_seconds: u64,
     /// How often the engine is asked whether it still answers, in seconds
     #[arg(long, env = "DUCKWORKER_PROBE_SECONDS", default_value_t = 5)]
     probe_seconds: u64,
@@ -146,9 +149,12 @@ impl Args {
         }
     }
 
-    /// How long a drain may take.
+    /// How long a drain may take. Sessions that last longer are told so, which takes a moment before
+    /// the process is killed.
     pub fn grace(&self) -> Duration {
-        Duration::from_secs(self.drain_timeout_seconds)
+        let moment = (self.grace_seconds / 10).clamp(1, 30);
+        let told = self.drain_timeout_seconds;
+        Duration::from_secs(told.unwrap_or_else(|| self.grace_seconds.saturating_sub(moment)))
     }
 
     /// How often the engine is probed.
@@ -183,6 +189,17 @@ mod tests {
         assert_eq!(terms.limits.sessions, 1);
         assert_eq!(terms.limits.before_activation, BeforeActivation::Refuse);
         assert_eq!(terms.patience.statement, None);
+    }
+
+    #[test]
+    fn a_drain_ends_before_the_process_is_killed() {
+        for (grace, drain) in [("900", 870), ("3600", 3570), ("10", 9), ("1", 0), ("0", 0)] {
+            let drains = args(&["--grace-seconds", grace]).grace();
+            assert_eq!(drains, Duration::from_secs(drain), "of {grace} s");
+        }
+        assert_eq!(args(&[]).grace(), Duration::from_secs(870));
+        let own = args(&["--grace-seconds", "60", "--drain-timeout-seconds", "20"]);
+        assert_eq!(own.grace(), Duration::from_secs(20));
     }
 
     #[test]

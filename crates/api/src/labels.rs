@@ -52,6 +52,8 @@ pub const UID_ENV: &str = "DUCKWORKER_UID";
 pub const SECRET_UID_ENV: &str = "DUCKWORKER_SECRET_UID";
 /// The environment variable of a pod that names its worker.
 pub const NAME_ENV: &str = "DUCKWORKER_NAME";
+/// The environment variable of a pod that says how long after SIGTERM it is killed, in seconds.
+pub const GRACE_ENV: &str = "DUCKWORKER_GRACE_SECONDS";
 /// The key of a worker's secret that names its worker's uid: the proof of whose secret it is.
 pub const UID_KEY: &str = "worker-uid";
 /// The key of a worker's secret that holds the bearer token.

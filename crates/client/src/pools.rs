@@ -14,7 +14,7 @@ use std::time::Duration;
 use duckworker_api::pool::{parse, wire};
 use duckworker_api::{DuckWorker, DuckWorkerPool, Unreadable};
 use duckworker_core::pool::{Ordinal, Pool, PoolStatus};
-use duckworker_core::{Image, Uid, Version, WorkerKey, WorkerState};
+use duckworker_core::{Fingerprint, Image, Uid, Version, WorkerKey, WorkerState};
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Resource};
@@ -45,6 +45,11 @@ impl PoolSnapshot {
     pub fn newer(self, other: Self) -> Self {
         let same = self.pool.key.uid == other.pool.key.uid;
         if same && other.version > self.version { other } else { self }
+    }
+
+    /// What its workers of another version are told by, if they are made of the present template.
+    pub fn made_of(&self, image: &Image) -> Fingerprint {
+        wire::made_of(&self.object, image)
     }
 
     /// The proof that this pool names this worker; none if it does not, or not yet.

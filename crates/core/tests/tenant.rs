@@ -125,6 +125,29 @@ fn what_is_held_is_recorded_and_says_so_when_it_is_too_much() {
     assert_eq!(next(&look(&over, &workers, &BTreeMap::new())), Step::Rest);
 }
 
+/// Claimed without a cap, these are more than one object bears. None gets in before they are few.
+#[test]
+fn of_more_workers_than_a_ledger_bears_the_next_one_takes_each_place_that_comes_free() {
+    const MOST: usize = 2000;
+    let mut tenant = declared(Some(MOST));
+    let mut workers: BTreeMap<_, _> =
+        (0..MOST + 2).map(|n| (uid(n), seen(n, WorkerState::Hot, true, 5))).collect();
+    let mut remains = BTreeMap::new();
+    for gone in 0..3 {
+        let Step::Write(status) = next(&look(&tenant, &workers, &remains)) else { unreachable!() };
+        assert_eq!(status.ledger.used(), MOST.min(workers.len()), "{gone} are gone");
+        tenant.status = status;
+        assert_eq!(next(&look(&tenant, &workers, &remains)), Step::Rest);
+        let mut ledger = tenant.status.ledger.clone();
+        let another = ledger.enter(uid(MOST + 9), entry(MOST + 9, 5), MOST);
+        assert_eq!(another, Err(NotEntered::Full), "{gone} are gone");
+        let (over, _) = workers.pop_first().unwrap();
+        remains.insert(over, Remains::Nothing);
+    }
+    let Step::Write(status) = next(&look(&tenant, &workers, &remains)) else { unreachable!() };
+    assert_eq!(status.ledger.used(), MOST - 1);
+}
+
 #[test]
 fn an_entry_goes_when_its_worker_is_anothers_or_nothing_is_left_of_it() {
     let mut tenant = declared(Some(9));

@@ -11,6 +11,7 @@ mod image;
 pub mod images;
 mod kubelet;
 mod libraries;
+pub mod loss;
 mod network;
 mod packages;
 mod ran;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use tokio::sync::OnceCell;
 
 use super::{images, obstacle};
-use crate::{Cluster, ClusterOptions, TestNamespace, progress::say};
+use crate::{Cluster, ClusterOptions, TestNamespace, progress::say, recorder::Recorder};
 
 /// With `1` in this variable of the environment, a test of real pods that cannot run fails.
 const REQUIRED: &str = "DUCKWORKER_REQUIRE_REAL_NODE";
@@ -79,13 +79,20 @@ impl Cluster {
     }
 }
 
-/// Runs a test in a namespace of [`Cluster::shared_real`].
+/// Runs a test in a namespace of [`Cluster::shared_real`]. Its history is recorded, and must keep
+/// the rules.
 ///
 /// # Errors
-/// Whatever the test fails with.
+/// Whatever the test fails with, or the rules that its history breaks.
 pub async fn real_scenario(
     name: &str,
     body: impl AsyncFnOnce(&TestNamespace<'_>) -> Result<()>,
 ) -> Result<Ran> {
-    Ran::if_possible(async || Cluster::shared_real().await?.with_namespace(name, body).await).await
+    let checked = async |ns: &TestNamespace<'_>| {
+        let recorder = Recorder::start(&ns.client, &ns.name).await?;
+        body(ns).await?;
+        recorder.check().await
+    };
+    Ran::if_possible(async || Cluster::shared_real().await?.with_namespace(name, checked).await)
+        .await
 }

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use duckworker_api::{DuckWorker, DuckWorkerClaim, DuckWorkerPool};
-use duckworker_e2e::claim::{bind, claim, condition, is, worker_of};
-use duckworker_e2e::pool::{pool, with_annotations, workers_of};
+use duckworker_e2e::claim::{bind, claim, condition, is, waits_for, worker_of};
+use duckworker_e2e::pool::{await_count, pool, with_annotations, workers_of};
 use duckworker_e2e::scenario::{controller, scenario};
 use duckworker_e2e::worker::state;
 use duckworker_e2e::{annotation, await_gone, await_list};
@@ -99,8 +99,31 @@ async fn a_pool_that_is_deleted_with_bound_claims_drains_its_workers() -> Result
         ns.kubectl(&["delete", "dwp", "p", "--wait=false"]).await?.ok()?;
         await_gone(&ns.api(), &made).await?;
         await_list(&ns.api::<DuckWorker>(), &workers_of("p"), "gone", <[_]>::is_empty).await?;
-        let waits = duckworker_e2e::claim::waits_for("PoolNotFound");
+        let waits = waits_for("PoolNotFound");
         ns.await_object::<DuckWorkerClaim>("c", "waiting", waits).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_claim_on_a_pool_that_is_being_deleted_waits_and_says_so() -> Result<()> {
+    scenario("claim-pool-deleting", async |ns| {
+        let _controller = controller(ns)?;
+        let slow = with_annotations(pool("p", 1, 10), &json!({ annotation::STOP_DELAY: "2s" }));
+        let made = ns.create::<DuckWorkerPool>(slow.clone()).await?;
+        await_count(ns, "p", "Idle", 1).await?;
+        // It is there until its workers are gone.
+        let foreground = ["delete", "dwp", "p", "--cascade=foreground", "--wait=false"];
+        ns.kubectl(&foreground).await?.ok()?;
+        ns.create::<DuckWorkerClaim>(claim("c", "p", "acme")).await?;
+        let waits = waits_for("PoolDeleting");
+        let waiting: DuckWorkerClaim = ns.await_object("c", "waiting", waits).await?;
+        let message = condition(&waiting, "Ready").map(|c| c.message.clone()).unwrap_or_default();
+        ensure!(message.contains("is being deleted"), "{message}");
+        await_gone(&ns.api(), &made).await?;
+        ns.create::<DuckWorkerPool>(slow).await?;
+        ns.await_object::<DuckWorkerClaim>("c", "Ready", is("Ready")).await?;
         Ok(())
     })
     .await

@@ -9,4 +9,6 @@ mod disruption;
 mod failures;
 mod maximum;
 mod network;
+mod races;
+mod reach;
 mod sizes;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use duckworker_api::{DuckWorker, DuckWorkerPool};
+use duckworker_e2e::claim::{bind, claim, worker_of};
 use duckworker_e2e::pool::{
     await_count, change, counts_idle, pool, says, with_annotations, workers, workers_of,
 };
@@ -11,7 +12,7 @@ use duckworker_e2e::scenario::{
 use duckworker_e2e::worker::{is, reason, state};
 use duckworker_e2e::{annotation, await_gone, await_list};
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::DeleteParams;
 use serde_json::json;
 
@@ -149,6 +150,31 @@ async fn an_orphaning_deletion_leaves_the_workers_alone() -> Result<()> {
         }
         ns.api::<DuckWorker>().delete(&idle[0].name_any(), &DeleteParams::default()).await?;
         await_gone(&ns.api(), &idle[0]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn pools_of_one_name_prefix_keep_to_their_own() -> Result<()> {
+    scenario("pool-prefix", async |ns| {
+        let _controller = controller(ns)?;
+        for (name, replicas) in [("p", 2), ("p-0", 3)] {
+            ns.create::<DuckWorkerPool>(pool(name, replicas, 5)).await?;
+        }
+        let short = await_count(ns, "p", "Idle", 2).await?;
+        let long = await_count(ns, "p-0", "Idle", 3).await?;
+        ensure!(short.len() == 2 && long.len() == 3, "none was taken for the other's");
+        let bound = bind(ns, claim("c", "p", "acme")).await?;
+        ensure!(short.iter().any(|w| worker_of(&bound).is_ok_and(|name| name == w.name_any())));
+        await_count(ns, "p", "Idle", 2).await?;
+        let created: DuckWorkerPool = ns.api().get("p").await?;
+        ns.api::<DuckWorkerPool>().delete("p", &DeleteParams::default()).await?;
+        await_gone(&ns.api(), &created).await?;
+        await_list(&ns.api::<DuckWorker>(), &workers_of("p"), "gone", <[_]>::is_empty).await?;
+        let left = workers(ns, "p-0").await?;
+        let kept = left.iter().filter(|w| state(w) == "Idle").map(ResourceExt::uid);
+        ensure!(kept.eq(long.iter().map(ResourceExt::uid)), "the other's were left alone");
         Ok(())
     })
     .await

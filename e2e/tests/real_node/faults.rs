@@ -1,66 +1,40 @@
 //! What can befall a real worker: the controller says what it was, soon, and cleans up.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use duckworker_api::DuckWorker;
 use duckworker_e2e::TestNamespace;
-use duckworker_e2e::real::stub::{self, ask, containers};
+use duckworker_e2e::real::loss::{BY_THE_KUBELET, Loss, signal};
+use duckworker_e2e::real::stub::{self, ask};
 use duckworker_e2e::real::{Ran, real_scenario};
-use duckworker_e2e::scenario::{
-    await_event, await_nothing_left, bring, condition, controller, says, status,
-};
+use duckworker_e2e::scenario::{await_nothing_left, bring, condition, controller, says, status};
 use duckworker_e2e::worker::{is, reason};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::json;
 
-/// From the kill of a process to the kubelet's word of it, and then to ours. The kubelet looks once
-/// a second.
-const NOTICED: Duration = Duration::from_secs(5);
-
-/// A worker that serves, its pod, and the ids of its containers.
-async fn serving(ns: &TestNamespace<'_>, worker: serde_json::Value) -> Result<(Pod, Vec<String>)> {
+/// The pod of a worker that serves.
+async fn serving(ns: &TestNamespace<'_>, worker: serde_json::Value) -> Result<Pod> {
     bring(ns, worker, "Idle").await?;
-    let pod = ns.api::<Pod>().get("w1").await?;
-    let containers = containers(&pod);
-    ensure!(containers.len() == 1, "{containers:?}");
-    Ok((pod, containers))
+    Ok(ns.api::<Pod>().get("w1").await?)
 }
 
-/// Waits until the worker is lost for this reason, says so in an Event, and nothing is left of it
-/// in the API server or on the node.
-async fn is_lost(
-    ns: &TestNamespace<'_>,
-    since: Instant,
-    why: &str,
-    sentence: &str,
-    containers: &[String],
-) -> Result<()> {
-    let lost: DuckWorker = ns.await_object("w1", "Lost", is("Lost")).await?;
-    let took = since.elapsed();
-    eprintln!("{why}: lost after {} ms", took.as_millis());
-    ensure!(reason(&lost) == Some(why), "{:?}", reason(&lost));
-    ensure!(took < NOTICED, "noticed after {took:?}");
-    ensure!(condition(&lost, "Stalled").is_some_and(|stalled| stalled.status == "True"));
-    let told = await_event(ns, "w1", "WorkerLost").await?;
-    ensure!(told.contains(sentence), "{told}");
-    await_nothing_left(ns).await?;
-    ns.cluster.real_node()?.await_ended(containers).await
+/// What the kubelet tells.
+const fn loss(fault: &'static str, reason: &'static str, sentence: &'static str) -> Loss {
+    Loss { fault, reason, sentence, within: BY_THE_KUBELET }
 }
 
 #[tokio::test]
 async fn a_worker_that_is_killed_is_lost() -> Result<Ran> {
     real_scenario("kill-9", async |ns| {
         let _controller = controller(ns)?;
-        let (_, containers) = serving(ns, stub::worker("w1")).await?;
-        let processes = ns.cluster.real_node()?.processes(&containers[0])?;
-        ensure!(processes.len() == 1, "{processes:?}");
-        let process = Pid::from_raw(processes[0].try_into()?).context("no process id")?;
+        let pod = serving(ns, stub::worker("w1")).await?;
         let killed = Instant::now();
-        kill_process(process, Signal::KILL)?;
-        is_lost(ns, killed, "Crashed", "its process ended by itself", &containers).await
+        signal(ns, &pod, Signal::KILL)?;
+        let crashed = loss("stub: kill -9", "Crashed", "its process ended by itself");
+        crashed.is_all(ns, killed, &pod).await
     })
     .await
 }
@@ -69,10 +43,11 @@ async fn a_worker_that_is_killed_is_lost() -> Result<Ran> {
 async fn a_worker_that_exits_is_lost() -> Result<Ran> {
     real_scenario("exit", async |ns| {
         let _controller = controller(ns)?;
-        let (pod, containers) = serving(ns, stub::worker("w1")).await?;
+        let pod = serving(ns, stub::worker("w1")).await?;
         let ended = Instant::now();
         ensure!(ask(&pod, "POST /exit?code=7").await.is_err(), "it ends without an answer");
-        is_lost(ns, ended, "Crashed", "its process ended by itself", &containers).await
+        let crashed = loss("stub: exit 7", "Crashed", "its process ended by itself");
+        crashed.is_all(ns, ended, &pod).await
     })
     .await
 }
@@ -84,10 +59,11 @@ async fn a_worker_that_takes_more_memory_than_it_may_is_lost() -> Result<Ran> {
         let mut worker = stub::worker("w1");
         let container = &mut worker["spec"]["template"]["spec"]["containers"][0];
         container["resources"] = json!({ "limits": { "memory": "64Mi" } });
-        let (pod, containers) = serving(ns, worker).await?;
+        let pod = serving(ns, worker).await?;
         let begun = Instant::now();
         ensure!(ask(&pod, "POST /eat").await.is_err(), "it dies of it");
-        is_lost(ns, begun, "OutOfMemory", "it was killed for its memory", &containers).await
+        let killed = loss("stub: memory", "OutOfMemory", "it was killed for its memory");
+        killed.is_all(ns, begun, &pod).await
     })
     .await
 }
@@ -96,10 +72,11 @@ async fn a_worker_that_takes_more_memory_than_it_may_is_lost() -> Result<Ran> {
 async fn a_worker_whose_pod_is_deleted_by_force_is_lost() -> Result<Ran> {
     real_scenario("force-deleted", async |ns| {
         let _controller = controller(ns)?;
-        let (_, containers) = serving(ns, stub::worker("w1")).await?;
+        let pod = serving(ns, stub::worker("w1")).await?;
         let deleted = Instant::now();
         ns.api::<Pod>().delete("w1", &DeleteParams::default().grace_period(0)).await?;
-        is_lost(ns, deleted, "PodGone", "its pod is gone", &containers).await
+        let gone = loss("stub: pod deleted by force", "PodGone", "its pod is gone");
+        gone.is_all(ns, deleted, &pod).await
     })
     .await
 }

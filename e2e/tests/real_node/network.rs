@@ -4,29 +4,25 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use duckworker_api::DuckWorker;
+use duckworker_e2e::TestNamespace;
 use duckworker_e2e::real::Ran;
 use duckworker_e2e::real::duckdb::{dedicated, load, tenant};
 use duckworker_e2e::real::stub::containers;
 use duckworker_e2e::scenario::{await_event, await_nothing_left, condition, controller};
 use duckworker_e2e::worker::{is, reason};
-use duckworker_e2e::{Cluster, ClusterOptions, TestNamespace};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::DeleteParams;
+
+use super::broken::on_a_node_to_break;
 
 /// Three health checks, a second apart, each of which waits two seconds in vain; and much more, but
 /// less than it takes until connections are given up.
 const NOTICED: Duration = Duration::from_secs(30);
 
-/// It has a cluster of its own: all pods of the node are cut off.
+/// All pods of the node are cut off.
 #[tokio::test]
 async fn a_worker_that_nobody_reaches_is_lost_and_leaves_nothing() -> Result<Ran> {
-    Ran::if_possible(async || {
-        let options = ClusterOptions { simulated_nodes: 0, real_node: true, ..Default::default() };
-        let cluster = Cluster::start(options).await?;
-        cluster.install_crds().await?;
-        cluster.with_namespace("cut-off", async |ns| Box::pin(story(ns)).await).await
-    })
-    .await
+    on_a_node_to_break("cut-off", story).await
 }
 
 async fn story(ns: &TestNamespace<'_>) -> Result<()> {

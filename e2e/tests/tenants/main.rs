@@ -4,6 +4,7 @@
 
 mod caps;
 mod ledger;
+mod limit;
 mod wishes;
 
 use anyhow::Result;

@@ -1,12 +1,13 @@
 //! What a tenant says of its parked workers goes before what the pool says.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
 use duckworker_e2e::claim::{bind, claim, is, source, waits_for, worker_of};
-use duckworker_e2e::pool::{await_count, image_of, pool};
+use duckworker_e2e::pool::{await_count, change, image, image_of, pool, says};
 use duckworker_e2e::scenario::{controller, scenario, status};
 use duckworker_e2e::tenant::tenant;
 use duckworker_e2e::worker::{reason, state};
+use kube::ResourceExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
@@ -37,6 +38,45 @@ async fn a_pinned_tenant_gets_its_version_and_keeps_it() -> Result<()> {
         let newer = bind(ns, claim("d", "p", "acme")).await?;
         let newest: DuckWorker = ns.api().get(worker_of(&newer)?).await?;
         ensure!(image_of(&newest)? == "duckdb:newer", "{}", image_of(&newest)?);
+        Ok(())
+    })
+    .await
+}
+
+/// A pin stands in the place of the template's image, and nothing else.
+#[tokio::test]
+async fn a_changed_template_reaches_pinned_workers_but_for_its_image() -> Result<()> {
+    scenario("wish-pin-rollout", async |ns| {
+        let _controller = controller(ns)?;
+        ns.create::<DuckTenant>(tenant("acme", &json!({ "image": "duckdb:pinned" }))).await?;
+        let mut pool = pool("p", 1, 9);
+        pool["spec"]["hotIdle"] = json!({ "ttlSeconds": 3600 });
+        ns.create::<DuckWorkerPool>(pool).await?;
+        await_count(ns, "p", "Idle", 1).await?;
+        let first = bind(ns, claim("a", "p", "acme")).await?;
+        ns.api::<DuckWorkerClaim>().delete("a", &DeleteParams::default()).await?;
+        await_count(ns, "p", "HotIdle", 1).await?;
+        change(ns, "p", image("example.invalid/duckdb:2")).await?;
+        let done = || says("Ready", "True", "AsWanted");
+        ns.await_object::<DuckWorkerPool>("p", "of the new image", done()).await?;
+        let again = bind(ns, claim("b", "p", "acme")).await?;
+        ensure!(worker_of(&again)? == worker_of(&first)? && source(&again) == "HotIdle");
+        let labels = json!({ "labels": { "team": "b" } });
+        change(ns, "p", json!({ "spec": { "template": { "metadata": labels } } })).await?;
+        ns.await_object::<DuckWorkerPool>("p", "of the new label", done()).await?;
+        let busy: DuckWorker = ns.api().get(worker_of(&again)?).await?;
+        ensure!(state(&busy) == "Hot", "{}", state(&busy));
+        ns.api::<DuckWorkerClaim>().delete("b", &DeleteParams::default()).await?;
+        let over = |worker: &DuckWorker| state(worker) == "Retired";
+        let old: DuckWorker = ns.await_object(worker_of(&again)?, "replaced", over).await?;
+        ensure!(reason(&old) == Some("OutOfDate"), "{:?}", reason(&old));
+        let anew = bind(ns, claim("c", "p", "acme")).await?;
+        let worker: DuckWorker = ns.api().get(worker_of(&anew)?).await?;
+        ensure!(image_of(&worker)? == "duckdb:pinned", "{}", image_of(&worker)?);
+        ensure!(worker.labels().get("team").is_some_and(|team| team == "b"));
+        let pool: DuckWorkerPool = ns.await_object("p", "at rest", done()).await?;
+        let made = pool.status.context("a status")?.ordinals.next;
+        ensure!(made == 5, "three of the pool's own and two pinned ones: {made}");
         Ok(())
     })
     .await

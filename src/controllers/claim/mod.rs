@@ -27,8 +27,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use self::context::Context;
-use super::links::told;
 use super::requeue;
+use super::streams::told;
 use super::watches::{self, Touched};
 
 /// Runs the controller of one scope until it is told to stop; what is under way is finished.

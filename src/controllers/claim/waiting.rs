@@ -264,7 +264,15 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::future::ready;
+
+    use duckworker_client::{ClaimCache, Connection};
+    use futures::StreamExt as _;
+    use http::{Request, Response};
+    use kube::client::Body;
     use serde_json::json;
+    use tower::service_fn;
 
     use super::*;
 
@@ -298,6 +306,45 @@ mod tests {
         waiting.follow(&Event::Apply(claim("a", "Ready")));
         waiting.unserved(&first);
         assert_eq!(waits(&waiting), ["b"], "it has a worker");
+    }
+
+    /// A claim as the API server answers: of this uid and version, which its generation tells.
+    async fn read(name: &str, uid: &str, version: i64) -> ClaimSnapshot {
+        let mut object = serde_json::to_value(claim(name, "Pending")).unwrap();
+        object["metadata"]["uid"] = json!(uid);
+        object["metadata"]["generation"] = json!(version);
+        object["metadata"]["resourceVersion"] = json!(version.to_string());
+        let list =
+            json!({ "metadata": { "resourceVersion": "99" }, "items": [object] }).to_string();
+        let server = service_fn(move |_: Request<Body>| {
+            ready(Ok::<_, Infallible>(Response::new(Body::from(list.clone().into_bytes()))))
+        });
+        let connection = Connection::over(server, "data");
+        let (cache, changes) = ClaimCache::follow(&connection, Some("data"), |_| {});
+        let mut changes = std::pin::pin!(changes);
+        while cache.named("data", name).is_none() {
+            assert!(changes.next().await.is_some(), "the watch ended");
+        }
+        cache.named("data", name).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_this_process_wrote_is_believed_until_the_watch_has_caught_up() {
+        let waiting = Waiting::default();
+        let shown =
+            async |uid, version| waiting.newest(read("a", uid, version).await).claim().generation;
+        waiting.wrote(&read("a", "a", 7).await);
+        assert_eq!(shown("a", 5).await, 5, "it does not wait: nothing is kept of it");
+        waiting.follow(&Event::Apply(claim("a", "Pending")));
+        assert_eq!(shown("a", 5).await, 5, "nothing was written");
+        waiting.wrote(&read("a", "a", 7).await);
+        assert_eq!(shown("a", 5).await, 7, "the watch lags");
+        assert_eq!(shown("a", 9).await, 9, "somebody else wrote since");
+        assert_eq!(shown("b", 5).await, 5, "another claim of the same name");
+        waiting.follow(&Event::Apply(claim("a", "Pending")));
+        assert_eq!(shown("a", 5).await, 7, "it still waits");
+        waiting.follow(&Event::Delete(claim("a", "Pending")));
+        assert_eq!(shown("a", 5).await, 5, "it is forgotten");
     }
 
     #[tokio::test(start_paused = true)]

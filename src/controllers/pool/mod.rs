@@ -34,8 +34,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use self::context::Context;
-use super::links::told_once;
 use super::requeue;
+use super::streams::told_once;
 use super::watches::{self, Touched};
 
 /// A claim changes its worker and itself several times within this: one look at the pool will do,

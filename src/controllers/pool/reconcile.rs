@@ -10,7 +10,7 @@ use duckworker_core::plan::binding::queue::Free;
 use duckworker_core::plan::pool::{self as plan, Step, View};
 use duckworker_core::pool::{Member, Pool};
 use duckworker_core::tenant::TenantTerms;
-use duckworker_core::{Tenant, Uid};
+use duckworker_core::{Fingerprint, Image, Tenant, Uid};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
@@ -106,6 +106,7 @@ fn plan_next(context: &Context, look: &Look) -> Step {
     let mut pinned = context.waiting.demand(namespace, name, &free);
     let demand = pinned.remove(&pool.terms.image).unwrap_or(0);
     let tenants = declared(context, pool, &members);
+    let pins = pins(&look.pool, &pinned, &tenants);
     let awaited = wants.keys().cloned().collect();
     let misses = context.misses.of(namespace, name);
     let step = plan::next(&View {
@@ -114,6 +115,7 @@ fn plan_next(context: &Context, look: &Look) -> Step {
         gone: &look.gone,
         demand,
         pinned: &pinned,
+        pins: &pins,
         tenants: &tenants,
         misses: &misses,
         awaited: &awaited,
@@ -139,6 +141,17 @@ fn declared(context: &Context, pool: &Pool, members: &[Member]) -> BTreeMap<Tena
         Some((tenant.clone(), declared.tenant().terms.clone()))
     };
     tenants.into_iter().filter_map(terms).collect()
+}
+
+/// What workers of these versions are told by, if they are made of the present template.
+fn pins(
+    pool: &PoolSnapshot,
+    awaited: &BTreeMap<Image, usize>,
+    tenants: &BTreeMap<Tenant, TenantTerms>,
+) -> BTreeMap<Image, Fingerprint> {
+    let of_tenants = tenants.values().filter_map(|terms| terms.image.as_ref());
+    let images: BTreeSet<&Image> = awaited.keys().chain(of_tenants).collect();
+    images.into_iter().map(|image| (image.clone(), pool.made_of(image))).collect()
 }
 
 /// When to look at a pool again after an error.

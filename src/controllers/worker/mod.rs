@@ -45,9 +45,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::context::{Caches, Context};
 use self::made::JustMade;
-use super::links::{Links, told};
+use super::links::Links;
 use super::nodes;
 use super::requeue;
+use super::streams::told;
 use super::watches::{self, Scope, Told, WorkerFollower};
 
 /// Tells the context which workers are gone, and the pools what became of theirs.

@@ -3,6 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use duckdb::{Connection, params_from_iter};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batches::Gathering;
@@ -59,10 +60,16 @@ impl Output {
         }
     }
 
-    /// Waits while the client is slower than the engine.
-    fn send(&self, batch: RecordBatch) -> Result<(), EngineError> {
-        let sent = self.batches.blocking_send(Ok(batch));
-        sent.map_err(|_| EngineError::Stopped(Cause::Client))
+    /// Waits while the client is slower than the engine, until the statement is told to stop.
+    fn send(&self, batch: RecordBatch, order: &Order) -> Result<(), EngineError> {
+        Handle::current().block_on(async {
+            tokio::select! {
+                sent = self.batches.send(Ok(batch)) => {
+                    sent.map_err(|_| EngineError::Stopped(Cause::Client))
+                }
+                () = order.told_to_stop() => order.check(),
+            }
+        })
     }
 
     /// Says how it ended, where somebody listens.
@@ -97,13 +104,13 @@ pub(super) fn query(
             while let Some(chunk) = prepared.step()? {
                 order.check()?;
                 if let Some(batch) = gathering.add(chunk)? {
-                    output.send(batch)?;
+                    output.send(batch, order)?;
                 }
             }
             // A stream that was interrupted may end as if it were complete.
             order.check()?;
             if let Some(batch) = gathering.rest()? {
-                output.send(batch)?;
+                output.send(batch, order)?;
             }
             Ok(())
         })

@@ -1,10 +1,15 @@
 //! Who may talk to the worker.
 
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use arrow_flight::Ticket;
 use arrow_flight::sql::client::FlightSqlServiceClient;
+use serde_json::json;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::support::{SERVER_NAME, Start, TOKEN, Worker, certificate, refused};
+use crate::support::{Client, SERVER_NAME, Start, TOKEN, Worker, certificate, refused};
 
 #[tokio::test]
 async fn no_token_and_a_wrong_token_are_refused_for_every_call() {
@@ -21,6 +26,12 @@ async fn no_token_and_a_wrong_token_are_refused_for_every_call() {
             refused(client.prepare("SELECT 1".to_owned(), None).await.map(|_| ())),
             refused(client.get_catalogs().await),
         ];
+        let mut calls = calls.to_vec();
+        calls.push(refused(client.do_get(Ticket::new("any")).await.map(|_| ())));
+        let mut client = Client { sql: client };
+        for action in ["HealthCheck", "ActivateTenant", "CreateSession", "CancelFlightInfo"] {
+            calls.push(refused(client.action(action, &json!({})).await));
+        }
         for (code, message) in calls {
             assert_eq!(code, Code::Unauthenticated, "{token:?}: {message}");
             assert!(!message.contains(TOKEN));
@@ -59,6 +70,21 @@ async fn nothing_is_said_without_tls() {
         assert!([Code::Unavailable, Code::Unknown, Code::Internal].contains(&code), "{code:?}");
     }
     worker.assert_healthy().await;
+}
+
+/// They are no clients yet: whoever says nothing holds up nobody, and takes nobody's place.
+#[tokio::test]
+async fn connections_that_say_nothing_hold_up_nobody() {
+    let worker = Worker::start(&["--max-connections", "2"]).await;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(TcpStream::connect(("127.0.0.1", worker.port())).unwrap());
+    }
+    let started = Instant::now();
+    worker.assert_healthy().await;
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    let lasting = silent.iter().filter(|stream| stream.peer_addr().is_ok()).count();
+    assert_eq!(lasting, 200, "they were there all the time");
 }
 
 #[tokio::test]

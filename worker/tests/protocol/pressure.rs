@@ -163,6 +163,25 @@ async fn a_statement_that_takes_too_long_is_stopped() {
     client.rows("SELECT 1").await.expect("the session goes on");
 }
 
+/// The time is that of the client as well: it counts until the last row is sent.
+#[tokio::test]
+async fn a_result_that_is_read_too_slowly_holds_its_session_no_longer() {
+    let flags = ["--query-timeout-seconds", "1", "--busy-timeout-seconds", "30"];
+    let worker = Worker::start(&flags).await;
+    let mut client = worker.client().await;
+    let info = client.sql.execute(LARGE.to_owned(), None).await.unwrap();
+    let ticket = info.endpoint[0].ticket.clone().unwrap();
+    let mut rows = client.sql.do_get(ticket).await.unwrap();
+    rows.try_next().await.unwrap().unwrap();
+    // Nothing more is read, and most of the rows wait in the engine.
+    let started = Instant::now();
+    client.rows("SELECT 1").await.expect("the session goes on");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    let rest: Result<Vec<_>, _> = rows.try_collect().await;
+    assert_eq!(refused(rest).0, Code::DeadlineExceeded);
+    await_idle(&worker).await;
+}
+
 #[tokio::test]
 async fn an_unclaimed_result_is_dropped_and_a_busy_session_says_so() {
     let flags = ["--busy-timeout-seconds", "1", "--result-timeout-seconds", "3"];

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Int64Type};
+use arrow_flight::{FlightDescriptor, Ticket};
 use tonic::Code;
 
-use crate::support::{Client, Worker, count, refused, shown, together};
+use crate::support::{Client, TOKEN, Worker, count, refused, shown, together};
 
 fn numbers(values: &[i64]) -> ArrayRef {
     Arc::new(Int64Array::from(values.to_vec()))
@@ -198,6 +199,51 @@ async fn what_was_closed_or_never_made_is_not_found() {
         let (code, _) = refused(client.sql.prepare(wrong.to_owned(), None).await.map(|_| ()));
         assert_eq!(code, Code::InvalidArgument, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn what_is_no_ticket_and_no_command_is_refused() {
+    let worker = Worker::start(&[]).await;
+    let mut client = worker.client().await;
+    for bytes in [&b""[..], b"guessed", b"\xff\xff\xff\xff\xff", &[0; 1000]] {
+        let ticket = Ticket::new(bytes.to_vec());
+        let answer = client.sql.do_get(ticket).await.map(|_| ());
+        let (code, message) = refused(answer);
+        assert!([Code::InvalidArgument, Code::Unimplemented].contains(&code), "{code:?} {message}");
+        let request = FlightDescriptor::new_cmd(bytes.to_vec());
+        let answer = client.sql.inner_mut().get_flight_info(bearing_token(request)).await;
+        let code = answer.unwrap_err().code();
+        assert!([Code::InvalidArgument, Code::Unimplemented].contains(&code), "{code:?}");
+    }
+    for body in [b"{}".to_vec(), vec![0xff; 100]] {
+        let (code, message) = refused(client.action_of("CancelFlightInfo", body).await);
+        assert_eq!(code, Code::InvalidArgument, "{message}");
+    }
+    worker.assert_healthy().await;
+}
+
+fn bearing_token(request: FlightDescriptor) -> tonic::Request<FlightDescriptor> {
+    let mut request = tonic::Request::new(request);
+    let header = format!("Bearer {TOKEN}").parse().unwrap();
+    request.metadata_mut().insert("authorization", header);
+    request
+}
+
+#[tokio::test]
+async fn nothing_of_statements_and_values_is_logged() {
+    let worker = Worker::start(&[]).await;
+    let mut client = worker.client().await;
+    client.rows("SELECT 'hunter2' AS a").await.unwrap();
+    refused(client.rows("SELECT 'hunter2'::INT").await);
+    refused(client.rows("SELECT * FROM hunter2").await);
+    refused(client.rows("SELEC hunter2").await);
+    let mut prepared = client.sql.prepare("SELECT ?::INT".to_owned(), None).await.unwrap();
+    let value: ArrayRef = Arc::new(StringArray::from(vec!["hunter2"]));
+    prepared.set_parameters(batch(vec![("a", value)])).unwrap();
+    refused(prepared.execute().await.map(|_| ()));
+    let log = worker.log();
+    assert!(log.contains("a statement failed"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use kube::core::Rule;
 
 use super::{Check, at_creation, list, quote};
 use crate::labels::{
-    DOMAIN, DUCKDB_CONTAINER, ENV_PREFIX, NAME_ENV, SECRET_UID_ENV, TLS_VOLUME, UID_ENV,
+    DOMAIN, DUCKDB_CONTAINER, ENV_PREFIX, GRACE_ENV, NAME_ENV, SECRET_UID_ENV, TLS_VOLUME, UID_ENV,
 };
 
 /// How long a worker's name may be: its secret, its pod, the host in its certificate and labels
@@ -125,7 +125,7 @@ fn connection_checks(Connection { token_env, tls_dir }: &Connection) -> Vec<Chec
     let duckdb = quote(DUCKDB_CONTAINER);
     vec![
         Check::new(
-            format!("!({token_env} in {})", list([UID_ENV, NAME_ENV, SECRET_UID_ENV])),
+            format!("!({token_env} in {})", list([UID_ENV, NAME_ENV, SECRET_UID_ENV, GRACE_ENV])),
             "spec.connection.tokenEnv is a variable that Duckworker sets itself: choose another \
              name",
         ),

@@ -5,10 +5,10 @@
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 
-/// The variable that holds what the caller's identities start with.
-pub(super) const VARIABLE: &str = "caller";
+/// What [`prefix`] is called where it is bound.
+pub(super) const NAME: &str = "caller";
 
-/// The expression of [`VARIABLE`].
+/// What the caller's identities start with.
 pub(super) fn prefix() -> String {
     let extra = "request.userInfo.extra";
     format!(
@@ -18,11 +18,11 @@ pub(super) fn prefix() -> String {
     )
 }
 
-/// The expression that says whether `identity` is one of the caller's. An incarnation holds
-/// neither dot nor colon, so that no name can be stretched into another.
-pub(super) fn is(identity: &str) -> String {
+/// The expression that says whether `identity` is one of the caller's, whose [`prefix`] is `caller`.
+/// An incarnation holds neither dot nor colon, so that no name can be stretched into another.
+pub(super) fn is(caller: &str, identity: &str) -> String {
     format!(
-        "({identity}.startsWith(variables.{VARIABLE}) \
-         && {identity}.substring(size(variables.{VARIABLE})).matches('^[A-Za-z0-9_-]+$'))"
+        "({identity}.startsWith({caller}) \
+         && {identity}.substring(size({caller})).matches('^[A-Za-z0-9_-]+$'))"
     )
 }

@@ -27,7 +27,7 @@ fn variables() -> Vec<(&'static str, String)> {
     let state =
         |object: &str| format!("{object}.metadata.?labels[?'{INSTANCE_STATE}'].orValue('')");
     vec![
-        (caller::VARIABLE, caller::prefix()),
+        (caller::NAME, caller::prefix()),
         ("created", "request.operation == 'CREATE'".to_owned()),
         ("holder", "object.spec.?holderIdentity.orValue('')".to_owned()),
         (
@@ -37,7 +37,7 @@ fn variables() -> Vec<(&'static str, String)> {
         ),
         ("state", state("object")),
         ("oldState", format!("variables.created ? '' : {}", state("oldObject"))),
-        ("isHolder", caller::is("variables.oldHolder")),
+        ("isHolder", caller::is("variables.caller", "variables.oldHolder")),
     ]
 }
 

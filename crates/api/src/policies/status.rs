@@ -1,4 +1,7 @@
 //! Who may write the status of a worker.
+//!
+//! Judged at each write of a status, so what it costs counts: the checks share one expression that
+//! looks up each field once, as the rules of the CRD do, and finds the sentence only after a refusal.
 
 use std::collections::BTreeSet;
 
@@ -6,60 +9,60 @@ use duckworker_core::WorkerState;
 use duckworker_core::edges::edges;
 use duckworker_core::table::WhileDeleting;
 
-use super::{Check, Policy, caller, on};
-use crate::{GROUP, cel};
+use super::{Policy, caller, on};
+use crate::cel::{self, Check, bind, bind_text};
+use crate::{GROUP, policies};
 
 /// Ownership is taken only for oneself; a lease is used only by its owner; ends are open to all
 /// who may write the status at all, since a snapshot needs no lease.
 pub fn policy() -> Policy {
+    let checks = [
+        owner_is_the_caller(),
+        lease_is_the_callers(),
+        history_grows(),
+        by_is_the_caller(),
+        not_leaving(),
+    ];
+    let bound = |expression: String, bind: fn(&str, &str, &str) -> String| {
+        names().iter().rev().fold(expression, |inner, (name, value)| bind(name, value, &inner))
+    };
     Policy {
         name: "duckworker-status",
         matches: on(GROUP, &["duckworkers/status"], &["UPDATE"]),
-        variables: variables(),
-        checks: vec![
-            owner_is_the_caller(),
-            lease_is_the_callers(),
-            history_grows(),
-            by_is_the_caller(),
-            not_leaving(),
-        ],
+        variables: Vec::new(),
+        checks: vec![policies::Check::explained(
+            bound(cel::all_hold(&checks), bind),
+            bound(cel::first_sentence(&checks), bind_text),
+        )],
     }
 }
 
-fn variables() -> Vec<(&'static str, String)> {
+/// What the checks look at, by a short name; each may use those before it.
+fn names() -> Vec<(&'static str, String)> {
     let status = |object: &str| format!("has({object}.status) ? {object}.status : {{}}");
-    let field = |status: &str, field: &str, absent: &str| {
-        format!("variables.{status}.?{field}.orValue({absent})")
-    };
+    let field =
+        |status: &str, field: &str, absent: &str| format!("{status}.?{field}.orValue({absent})");
     vec![
-        (caller::VARIABLE, caller::prefix()),
+        (caller::NAME, caller::prefix()),
         ("new", status("object")),
         ("old", status("oldObject")),
         ("owner", field("new", "owner", "''")),
         ("oldOwner", field("old", "owner", "''")),
         ("state", field("new", "state", "''")),
         ("oldState", field("old", "state", "''")),
-        ("edge", "variables.oldState + '>' + variables.state".to_owned()),
         ("epoch", field("new", "ownerEpoch", "0")),
-        ("epochRises", format!("variables.epoch != {}", field("old", "ownerEpoch", "0"))),
+        ("epochRises", format!("epoch != {}", field("old", "ownerEpoch", "0"))),
         ("history", field("new", "transitions", "[]")),
         ("oldHistory", field("old", "transitions", "[]")),
-        (
-            "changes",
-            "variables.state != variables.oldState || variables.owner != variables.oldOwner"
-                .to_owned(),
-        ),
+        ("changes", "state != oldState || owner != oldOwner".to_owned()),
     ]
 }
 
 fn owner_is_the_caller() -> Check {
     Check::explained(
-        format!(
-            "!variables.epochRises && variables.owner == variables.oldOwner || {}",
-            caller::is("variables.owner")
-        ),
-        "'status.owner may only become your own identity, ' + variables.caller + '<incarnation>, \
-         and only its owner renews a lease: you wrote ' + variables.owner",
+        format!("!epochRises && owner == oldOwner || {}", caller::is(caller::NAME, "owner")),
+        "'status.owner may only become your own identity, ' + caller + '<incarnation>, \
+         and only its owner renews a lease: you wrote ' + owner",
     )
 }
 
@@ -67,22 +70,22 @@ fn lease_is_the_callers() -> Check {
     let terminal = WorkerState::ALL.into_iter().filter(|state| state.is_terminal());
     Check::explained(
         format!(
-            "variables.epochRises || variables.oldOwner == '' || variables.state in {} || {}",
+            "epochRises || oldOwner == '' || state in {} || {}",
             cel::list(terminal),
-            caller::is("variables.oldOwner"),
+            caller::is(caller::NAME, "oldOwner"),
         ),
-        "'the worker belongs to ' + variables.oldOwner + ', and only its owner may write ' + \
-         variables.edge + '; you are ' + variables.caller + '<incarnation>'",
+        "'the worker belongs to ' + oldOwner + ', and only its owner may write ' + \
+         oldState + '>' + state + '; you are ' + caller + '<incarnation>'",
     )
 }
 
 fn history_grows() -> Check {
     Check::new(
-        "variables.changes ? size(variables.history) > 0 \
-         && variables.history[0].epoch == variables.epoch && (size(variables.oldHistory) < 5 \
-         ? variables.history == [variables.history[0]] + variables.oldHistory \
-         : variables.history == [variables.history[0]] + variables.oldHistory.slice(0, 4)) \
-         : variables.history == variables.oldHistory",
+        "changes ? size(history) > 0 \
+         && history[0].epoch == epoch && (size(oldHistory) < 5 \
+         ? history == [history[0]] + oldHistory \
+         : history == [history[0]] + oldHistory.slice(0, 4)) \
+         : history == oldHistory",
         "a change of status.state or status.owner, and nothing else, puts one entry with the new \
          ownerEpoch before the newest four of status.transitions",
     )
@@ -91,12 +94,12 @@ fn history_grows() -> Check {
 fn by_is_the_caller() -> Check {
     Check::explained(
         format!(
-            "!variables.changes || {} && (!variables.epochRises \
-             || variables.history[0].by == variables.owner)",
-            caller::is("variables.history[0].by")
+            "!changes || {} && (!epochRises \
+             || history[0].by == owner)",
+            caller::is(caller::NAME, "history[0].by")
         ),
-        "'status.transitions[0].by must be who writes it, ' + variables.caller + \
-         '<incarnation>: you wrote ' + variables.history[0].by",
+        "'status.transitions[0].by must be who writes it, ' + caller + \
+         '<incarnation>: you wrote ' + history[0].by",
     )
 }
 
@@ -109,7 +112,7 @@ fn not_leaving() -> Check {
         .collect();
     Check::new(
         format!(
-            "!has(oldObject.metadata.deletionTimestamp) || !(variables.edge in {})",
+            "!has(oldObject.metadata.deletionTimestamp) || !(oldState + '>' + state in {})",
             cel::list(refused)
         ),
         "the worker is being deleted: it is neither adopted anew nor claimed any more",

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use serde_json::{Map, Value, json};
 
-use super::{DuckWorkerPool, DuckWorkerPoolStatus, Ordinals, Seat, WorkerCounts};
+use super::{DuckWorkerPool, DuckWorkerPoolStatus, Ordinals, Seat, WorkerCounts, WorkerTemplate};
 use crate::labels;
 use crate::wire::condition_of;
 
@@ -69,11 +69,7 @@ pub fn worker(
 ) -> Value {
     let pinned = image.map(|image| object.spec.template.with_image(image.as_str()));
     let template = pinned.as_ref().unwrap_or(&object.spec.template).as_json();
-    // The template that it was made of, as the pool's own is told: see `parse::pool`.
-    let made_of = match &pinned {
-        Some(template) => Fingerprint::of(template.as_json().to_string().as_bytes()),
-        None => pool.terms.template.clone(),
-    };
+    let made_of = pinned.as_ref().map_or_else(|| pool.terms.template.clone(), fingerprint);
     let mut spec = template.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
     spec.entry("ttlSecondsAfterFinished").or_insert_with(|| json!(FINISHED_TTL));
     let map = |field: &str| {
@@ -96,6 +92,16 @@ pub fn worker(
         },
         "spec": spec,
     })
+}
+
+/// What the workers of another version are told by: those that the pool would make for it now.
+pub fn made_of(object: &DuckWorkerPool, image: &Image) -> Fingerprint {
+    fingerprint(&object.spec.template.with_image(image.as_str()))
+}
+
+/// What tells a template, as the pool's own is told: see `parse::pool`.
+fn fingerprint(template: &WorkerTemplate) -> Fingerprint {
+    Fingerprint::of(template.as_json().to_string().as_bytes())
 }
 
 /// The reference of a worker to its pool: what says whose it is.

@@ -90,6 +90,7 @@ pub fn view<'a>(pool: &'a Pool, members: &'a [Member], second: i64) -> View<'a> 
     static NO_TENANT: BTreeSet<Tenant> = BTreeSet::new();
     static NO_PINS: BTreeMap<Image, usize> = BTreeMap::new();
     static UNDECLARED: BTreeMap<Tenant, TenantTerms> = BTreeMap::new();
+    static NO_VERSIONS: BTreeMap<Image, Fingerprint> = BTreeMap::new();
     static NO_MISSES: LazyLock<Misses> = LazyLock::new(Misses::default);
     View {
         pool,
@@ -98,6 +99,7 @@ pub fn view<'a>(pool: &'a Pool, members: &'a [Member], second: i64) -> View<'a> 
         demand: 0,
         misses: &NO_MISSES,
         pinned: &NO_PINS,
+        pins: &NO_VERSIONS,
         awaited: &NO_TENANT,
         tenants: &UNDECLARED,
         budget: GUARDED,

@@ -34,7 +34,7 @@ use jiff::Timestamp;
 
 use self::budget::{BudgetStanding, Covers};
 use self::demand::Misses;
-use crate::names::{Image, Tenant, Uid};
+use crate::names::{Fingerprint, Image, Tenant, Uid};
 use crate::planted::{Bug, planted};
 use crate::pool::{Member, Ordinal, Pool, PoolStatus, Seats};
 use crate::reason::Reason;
@@ -54,6 +54,9 @@ pub struct View<'a> {
     pub demand: usize,
     /// How many claims wait for workers of other versions, of each.
     pub pinned: &'a BTreeMap<Image, usize>,
+    /// What workers of other versions are told by that are made of the present template: of each
+    /// version that a tenant is pinned to that waits or has a worker.
+    pub pins: &'a BTreeMap<Image, Fingerprint>,
     /// The claims that lately found none.
     pub misses: &'a Misses,
     /// The tenants whose claims wait.

@@ -1,5 +1,9 @@
 //! Workers of other versions than the pool's, for tenants that are pinned to one. None is kept warm:
 //! one is started when a claim waits that nobody of that version can serve.
+//!
+//! A pin stands in the place of the template's image, and changes nothing else. So a change of that
+//! image alone leaves the workers of pinned tenants as they are; any other change replaces them as it
+//! does all others.
 
 use std::time::Duration;
 
@@ -14,13 +18,21 @@ pub fn is_spare(view: &View<'_>, member: &Member) -> bool {
     member.tenant.is_none() && elsewhere && view.pinned.contains_key(&member.image)
 }
 
-/// Whether a worker is as it should be: its tenant's version, or the pool's present template.
+/// Whether a worker is as it should be: of the pool's present template, with its tenant's version in
+/// it.
 pub fn is_wanted(view: &View<'_>, member: &Member) -> bool {
     let terms = member.tenant.as_ref().and_then(|tenant| view.tenants.get(tenant));
     match terms.and_then(|terms| terms.image.as_ref()) {
-        Some(pin) if *pin != view.pool.terms.image => member.image == *pin,
-        _ => is_current(view, member) || is_spare(view, member),
+        Some(pin) if *pin != view.pool.terms.image => {
+            member.image == *pin && is_current_pin(view, member)
+        }
+        _ => is_current(view, member) || (is_spare(view, member) && is_current_pin(view, member)),
     }
+}
+
+/// Whether a worker of another version than the pool's is what would be made for it now.
+fn is_current_pin(view: &View<'_>, member: &Member) -> bool {
+    view.pins.get(&member.image).is_some_and(|made| member.template.as_ref() == Some(made))
 }
 
 /// What pinned tenants want of a pool, reckoned once a look.
@@ -43,8 +55,8 @@ impl Wanted {
             if lacking == 0 {
                 continue;
             }
-            let failed = |member: &Member| member.image == *image && !is_current(view, member);
-            let may = match backoff::gate_of(view, failed) {
+            let of_now = |member: &Member| member.image == *image && is_current_pin(view, member);
+            let may = match backoff::gate_of(view, of_now) {
                 Gate::Open => lacking,
                 Gate::Probe(_) if of_it().any(|member| member.is_starting()) => 0,
                 Gate::Probe(_) => 1,

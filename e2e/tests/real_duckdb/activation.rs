@@ -1,20 +1,18 @@
-//! A worker that really is DuckDB, in a pod that a real kubelet runs: spoken to over Flight with
-//! the certificate and the token of its secret, activated with its tenant's own statements.
+//! A tenant's statements, from the apply of its worker until that is Hot, and one that fails.
 
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use duckworker_api::{DuckWorker, parse};
 use duckworker_client::{Connection, WorkerProtocol as _};
 use duckworker_core::plan::health::Finding;
 use duckworker_e2e::await_gone;
 use duckworker_e2e::real::duckdb::{dedicated, load, tenant};
 use duckworker_e2e::real::{Ran, real_scenario};
-use duckworker_e2e::scenario::{await_event, await_nothing_left, controller, status};
+use duckworker_e2e::scenario::{await_event, await_nothing_left, controller};
 use duckworker_e2e::worker::{is, reason};
 use duckworker_flight::Flight;
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::ResourceExt as _;
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
 
 #[tokio::test]
@@ -52,32 +50,6 @@ async fn a_failed_statement_retires_the_worker_and_is_never_shown() -> Result<Ra
         ensure!(event.contains("statement 2"), "{event}");
         let told = format!("{event}{}", serde_json::to_string(&retired)?);
         ensure!(!told.contains("hunter2"), "the statement is shown");
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_duckdb_whose_process_hangs_is_lost_by_its_health_check() -> Result<Ran> {
-    real_scenario("real-hang", async |ns| {
-        load(ns).await?;
-        let _controller = controller(ns)?;
-        tenant(ns, "acme", "").await?;
-        ns.create::<DuckWorker>(dedicated("w1", "acme")).await?;
-        let hot: DuckWorker = ns.await_object("w1", "Hot", is("Hot")).await?;
-        let pod: Pod = ns.api().get("w1").await?;
-        ensure!(pod.uid() == status(&hot)?.pod.as_ref().map(|pod| pod.uid.clone()));
-        let node = ns.cluster.real_node()?;
-        let containers = duckworker_e2e::real::stub::containers(&pod);
-        let container = containers.first().context("no container")?;
-        for process in node.processes(container)? {
-            let pid = rustix::process::Pid::from_raw(process.try_into()?).context("no pid")?;
-            rustix::process::kill_process(pid, rustix::process::Signal::STOP)?;
-        }
-        let started = Instant::now();
-        let lost: DuckWorker = ns.await_object("w1", "Lost", is("Lost")).await?;
-        eprintln!("a hanging DuckDB was noticed after {} ms", started.elapsed().as_millis());
-        ensure!(reason(&lost) == Some("Unhealthy"), "{:?}", reason(&lost));
         Ok(())
     })
     .await
