@@ -24,7 +24,7 @@ use kube::ResourceExt;
 use serde_json::json;
 
 /// How many workers are raced for at once.
-const RACES: usize = 12;
+const RACES: usize = 8;
 
 /// When an eviction is sent.
 #[derive(Debug, Clone, Copy)]
