@@ -157,7 +157,7 @@ fn trim_pod(pod: &mut Pod) {
                 env.retain(|v| {
                     [labels::UID_ENV, labels::SECRET_UID_ENV].contains(&v.name.as_str())
                 });
-                // What was let go would keep its room: several kilobytes of each pod.
+                // What was let go would keep its room otherwise.
                 env.shrink_to_fit();
             }
         }
