@@ -88,6 +88,21 @@ impl Recorder {
         Some(all)
     }
 
+    /// Lets something happen in a namespace, and checks what did.
+    ///
+    /// # Errors
+    /// Whatever it fails with, the rules that broke, or that the recording has a gap.
+    pub async fn over<T>(
+        client: &Client,
+        namespace: &str,
+        body: impl AsyncFnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let recorder = Self::start(client, namespace).await?;
+        let value = body().await?;
+        recorder.check().await?;
+        Ok(value)
+    }
+
     /// Ends, and checks what happened.
     ///
     /// # Errors

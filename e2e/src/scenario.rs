@@ -33,10 +33,7 @@ pub async fn scenario<T>(
     body: impl AsyncFnOnce(&TestNamespace<'_>) -> Result<T>,
 ) -> Result<T> {
     scenario_unchecked(name, async |ns| {
-        let recorder = Recorder::start(&ns.client, &ns.name).await?;
-        let value = body(ns).await?;
-        recorder.check().await?;
-        Ok(value)
+        Recorder::over(&ns.client, &ns.name, async || body(ns).await).await
     })
     .await
 }

@@ -157,14 +157,8 @@ fn trim_pod(pod: &mut Pod) {
                 env.retain(|v| {
                     [labels::UID_ENV, labels::SECRET_UID_ENV].contains(&v.name.as_str())
                 });
-                // What was let go would keep its room otherwise.
-                env.shrink_to_fit();
             }
         }
-        spec.containers.shrink_to_fit();
-    }
-    if let Some(conditions) = pod.status.as_mut().and_then(|status| status.conditions.as_mut()) {
-        conditions.shrink_to_fit();
     }
 }
 

@@ -89,9 +89,7 @@ pub async fn real_scenario(
     body: impl AsyncFnOnce(&TestNamespace<'_>) -> Result<()>,
 ) -> Result<Ran> {
     let checked = async |ns: &TestNamespace<'_>| {
-        let recorder = Recorder::start(&ns.client, &ns.name).await?;
-        body(ns).await?;
-        recorder.check().await
+        Recorder::over(&ns.client, &ns.name, async || body(ns).await).await
     };
     Ran::if_possible(async || Cluster::shared_real().await?.with_namespace(name, checked).await)
         .await

@@ -68,10 +68,7 @@ pub async fn recorded<T>(
     let client = second.identity(cluster.user("admin")?)?.client()?;
     cluster
         .with_namespace(name, async |ns| {
-            let recorder = Recorder::start(&client, &ns.name).await?;
-            let value = body(ns, &second).await?;
-            recorder.check().await?;
-            Ok(value)
+            Recorder::over(&client, &ns.name, async || body(ns, &second).await).await
         })
         .await
 }

@@ -1,12 +1,11 @@
 //! A session: one connection to the engine, on which one statement runs at a time.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use duckdb::{Connection, InterruptHandle};
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, SetOnce};
 
 use super::failure::{Cause, EngineError};
 use super::instance::Instance;
@@ -40,27 +39,19 @@ pub struct Session {
 #[derive(Debug)]
 pub(super) struct Order {
     number: u64,
-    stopped: OnceLock<Cause>,
-    told: CancellationToken,
+    stopped: SetOnce<Cause>,
 }
 
 impl Order {
     pub(super) fn new() -> Arc<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { number, stopped: OnceLock::new(), told: CancellationToken::new() })
+        Arc::new(Self { number, stopped: SetOnce::new() })
     }
 
-    /// Tells it to stop. Whether this is the first time.
-    fn stop(&self, cause: Cause) -> bool {
-        let is_first = self.stopped.set(cause).is_ok();
-        self.told.cancel();
-        is_first
-    }
-
-    /// Returns when it is told to stop.
-    pub(super) async fn told_to_stop(&self) {
-        self.told.cancelled().await;
+    /// Returns the error to end with when it is told to stop.
+    pub(super) async fn told_to_stop(&self) -> EngineError {
+        EngineError::Stopped(*self.stopped.wait().await)
     }
 
     /// An error when it was told to stop.
@@ -158,7 +149,7 @@ impl Session {
     /// Tells a statement to stop. Once it has ended this does nothing: the next one on the same
     /// connection is not hit.
     pub(super) fn stop(self: &Arc<Self>, order: &Arc<Order>, cause: Cause) {
-        if !order.stop(cause) || !self.interrupt_if_running(order) {
+        if order.stopped.set(cause).is_err() || !self.interrupt_if_running(order) {
             return;
         }
         let (session, order) = (Arc::clone(self), Arc::clone(order));

@@ -67,7 +67,7 @@ impl Output {
                 sent = self.batches.send(Ok(batch)) => {
                     sent.map_err(|_| EngineError::Stopped(Cause::Client))
                 }
-                () = order.told_to_stop() => order.check(),
+                stopped = order.told_to_stop() => Err(stopped),
             }
         })
     }

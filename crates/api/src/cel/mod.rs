@@ -67,6 +67,16 @@ pub(crate) fn bind_text(name: &str, value: &str, expression: &str) -> String {
     format!("[{value}].map({name}, {expression})[0]")
 }
 
+/// Binds every name, each of which may use those before it, by [`bind`] or [`bind_text`].
+pub(crate) fn bind_all<T: AsRef<str>>(
+    names: &[(&str, T)],
+    bind: fn(&str, &str, &str) -> String,
+    expression: String,
+) -> String {
+    let inward = names.iter().rev();
+    inward.fold(expression, |inner, (name, value)| bind(name, value.as_ref(), &inner))
+}
+
 /// A rule that is judged at each write.
 pub(crate) fn judged(checks: &[Check]) -> Rule {
     Rule::new(all_hold(checks)).message(Message::Expression(first_sentence(checks)))

@@ -11,7 +11,7 @@ use duckworker_core::edges::{Edge, edges};
 use duckworker_core::table::{ClaimEffect, TransitionName};
 use kube::core::{Message, Rule};
 
-use super::{Check, all_hold, bind, bind_text, first_sentence, list, quote};
+use super::{Check, all_hold, bind, bind_all, bind_text, first_sentence, list, quote};
 
 /// The short names of the checks on the status, outermost first. The API server's estimate of
 /// costs knows no limit for what has such a name, so texts of users do not get one.
@@ -29,12 +29,13 @@ const NAMES: [(&str, &str); 5] = [
 /// The rule on `.status`.
 pub fn rule() -> Rule {
     let checks = checks();
-    let named = |inner: String, bind: fn(&str, &str, &str) -> String| {
-        NAMES.iter().rev().fold(inner, |inner, (name, value)| bind(name, value, &inner))
-    };
+    let holds = bind_all(&NAMES, bind, all_hold(&checks));
     // Last, since it is costly: nothing was written.
-    Rule::new(format!("{} || self == oldSelf", named(all_hold(&checks), bind)))
-        .message(Message::Expression(named(first_sentence(&checks), bind_text)))
+    Rule::new(format!("{holds} || self == oldSelf")).message(Message::Expression(bind_all(
+        &NAMES,
+        bind_text,
+        first_sentence(&checks),
+    )))
 }
 
 /// The rule at the root. A write that changes the status cannot change the spec, and the other

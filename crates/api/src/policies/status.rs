@@ -10,7 +10,7 @@ use duckworker_core::edges::edges;
 use duckworker_core::table::WhileDeleting;
 
 use super::{Policy, caller, on};
-use crate::cel::{self, Check, bind, bind_text};
+use crate::cel::{Check, all_hold, bind, bind_all, bind_text, first_sentence, list};
 use crate::{GROUP, policies};
 
 /// Ownership is taken only for oneself; a lease is used only by its owner; ends are open to all
@@ -23,16 +23,14 @@ pub fn policy() -> Policy {
         by_is_the_caller(),
         not_leaving(),
     ];
-    let bound = |expression: String, bind: fn(&str, &str, &str) -> String| {
-        names().iter().rev().fold(expression, |inner, (name, value)| bind(name, value, &inner))
-    };
+    let names = names();
     Policy {
         name: "duckworker-status",
         matches: on(GROUP, &["duckworkers/status"], &["UPDATE"]),
         variables: Vec::new(),
         checks: vec![policies::Check::explained(
-            bound(cel::all_hold(&checks), bind),
-            bound(cel::first_sentence(&checks), bind_text),
+            bind_all(&names, bind, all_hold(&checks)),
+            bind_all(&names, bind_text, first_sentence(&checks)),
         )],
     }
 }
@@ -71,7 +69,7 @@ fn lease_is_the_callers() -> Check {
     Check::explained(
         format!(
             "epochRises || oldOwner == '' || state in {} || {}",
-            cel::list(terminal),
+            list(terminal),
             caller::is(caller::NAME, "oldOwner"),
         ),
         "'the worker belongs to ' + oldOwner + ', and only its owner may write ' + \
@@ -81,8 +79,7 @@ fn lease_is_the_callers() -> Check {
 
 fn history_grows() -> Check {
     Check::new(
-        "changes ? size(history) > 0 \
-         && history[0].epoch == epoch && (size(oldHistory) < 5 \
+        "changes ? size(history) > 0 && history[0].epoch == epoch && (size(oldHistory) < 5 \
          ? history == [history[0]] + oldHistory \
          : history == [history[0]] + oldHistory.slice(0, 4)) \
          : history == oldHistory",
@@ -94,8 +91,7 @@ fn history_grows() -> Check {
 fn by_is_the_caller() -> Check {
     Check::explained(
         format!(
-            "!changes || {} && (!epochRises \
-             || history[0].by == owner)",
+            "!changes || {} && (!epochRises || history[0].by == owner)",
             caller::is(caller::NAME, "history[0].by")
         ),
         "'status.transitions[0].by must be who writes it, ' + caller + \
@@ -113,7 +109,7 @@ fn not_leaving() -> Check {
     Check::new(
         format!(
             "!has(oldObject.metadata.deletionTimestamp) || !(oldState + '>' + state in {})",
-            cel::list(refused)
+            list(refused)
         ),
         "the worker is being deleted: it is neither adopted anew nor claimed any more",
     )

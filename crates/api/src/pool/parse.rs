@@ -14,6 +14,7 @@ use duckworker_core::{Fingerprint, Image, TransitionName, Uid, Worker};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 
+use super::wire;
 use super::{
     DuckWorkerPool, DuckWorkerPoolSpec, DuckWorkerPoolStatus, Ordinals, UndeclaredTenants,
 };
@@ -50,8 +51,6 @@ pub fn key(meta: &ObjectMeta) -> Result<PoolKey, Unreadable> {
 fn terms(spec: &DuckWorkerPoolSpec) -> Result<PoolTerms, Unreadable> {
     let image = spec.template.image();
     let image = image.ok_or(Unreadable::Missing("the image of container duckdb"))?;
-    // Maps of JSON are sorted by their keys: the same template always reads the same.
-    let template = spec.template.as_json().to_string();
     Ok(PoolTerms {
         replicas: count(spec.replicas),
         max_workers: count(spec.max_workers),
@@ -62,7 +61,7 @@ fn terms(spec: &DuckWorkerPoolSpec) -> Result<PoolTerms, Unreadable> {
         max_starting: count(spec.spawn.max_concurrent),
         first_pause: seconds(spec.spawn.backoff_seconds),
         longest_pause: seconds(spec.spawn.max_backoff_seconds),
-        template: Fingerprint::of(template.as_bytes()),
+        template: wire::fingerprint(&spec.template),
         image: Image::new(image)?,
         hot_idle: HotIdleTerms {
             ttl: seconds(spec.hot_idle.ttl_seconds),

@@ -99,8 +99,9 @@ pub fn made_of(object: &DuckWorkerPool, image: &Image) -> Fingerprint {
     fingerprint(&object.spec.template.with_image(image.as_str()))
 }
 
-/// What tells a template, as the pool's own is told: see `parse::pool`.
-fn fingerprint(template: &WorkerTemplate) -> Fingerprint {
+/// What tells a template. Maps of JSON are sorted by their keys: the same template always reads the
+/// same.
+pub(super) fn fingerprint(template: &WorkerTemplate) -> Fingerprint {
     Fingerprint::of(template.as_json().to_string().as_bytes())
 }
 
