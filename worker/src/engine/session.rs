@@ -1,7 +1,7 @@
 //! A session: one connection to the engine, on which one statement runs at a time.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use duckdb::{Connection, InterruptHandle};
@@ -30,7 +30,7 @@ pub struct Session {
     connection: Arc<AsyncMutex<Connection>>,
     interrupt: Arc<InterruptHandle>,
     running: Mutex<Option<Arc<Order>>>,
-    ended: AtomicBool,
+    ended: OnceLock<Cause>,
     statements: AtomicUsize,
     in_transaction: AtomicBool,
 }
@@ -79,7 +79,7 @@ impl Session {
             interrupt: connection.interrupt_handle(),
             connection: Arc::new(AsyncMutex::new(connection)),
             running: Mutex::new(None),
-            ended: AtomicBool::new(false),
+            ended: OnceLock::new(),
             statements: AtomicUsize::new(0),
             in_transaction: AtomicBool::new(false),
         }))
@@ -103,7 +103,8 @@ impl Session {
     /// Ends it: what runs is stopped, and nothing begins any more. Its connection is closed when
     /// the last statement has let go of it.
     pub fn end(self: &Arc<Self>, cause: Cause) {
-        self.ended.store(true, Ordering::Relaxed);
+        // Before the look at what runs: a statement that begins meanwhile sees it.
+        let _ = self.ended.set(cause);
         let running = self.lock_running().clone();
         if let Some(order) = running {
             self.stop(&order, cause);
@@ -114,11 +115,7 @@ impl Session {
     pub(super) async fn turn(&self) -> Result<OwnedMutexGuard<Connection>, EngineError> {
         let turn = Arc::clone(&self.connection).lock_owned();
         let turn = tokio::time::timeout(self.patience.busy, turn).await;
-        let turn = turn.map_err(|_| EngineError::Busy(self.patience.busy))?;
-        if self.ended.load(Ordering::Relaxed) {
-            return Err(EngineError::Stopped(Cause::SessionEnded));
-        }
-        Ok(turn)
+        turn.map_err(|_| EngineError::Busy(self.patience.busy))
     }
 
     pub(super) fn count(self: &Arc<Self>) -> Counted {
@@ -138,7 +135,10 @@ impl Session {
         work: impl FnOnce() -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         *self.lock_running() = Some(Arc::clone(order));
-        let result = order.check().and_then(|()| work());
+        // Looked at only now that `end` would find the statement: one that had its turn before the
+        // end and comes here after it would run with nobody to stop it.
+        let may_run = self.ended.get().map_or(Ok(()), |cause| Err(EngineError::Stopped(*cause)));
+        let result = may_run.and_then(|()| order.check()).and_then(|()| work());
         *self.lock_running() = None;
         result.map_err(|error| match order.check() {
             Err(stopped) => stopped,
@@ -174,5 +174,23 @@ impl Session {
 
     fn lock_running(&self) -> std::sync::MutexGuard<'_, Option<Arc<Order>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::EngineSettings;
+
+    #[test]
+    fn nothing_begins_on_a_session_that_has_ended() {
+        let instance = Instance::open(&EngineSettings::default()).unwrap();
+        let patience = Patience { statement: None, busy: Duration::ZERO };
+        let session = Session::open(&instance, patience).unwrap();
+        let order = Order::new();
+        session.run(&order, || Ok(())).unwrap();
+        session.end(Cause::SessionEnded);
+        let result = session.run::<()>(&order, || unreachable!("nobody could stop it"));
+        assert!(matches!(result, Err(EngineError::Stopped(Cause::SessionEnded))));
     }
 }

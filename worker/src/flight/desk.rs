@@ -65,7 +65,7 @@ impl Desk {
     /// Ends everything on it.
     pub fn end(&self, cause: Cause) {
         self.session.end(cause);
-        self.results.clear();
+        self.results.close();
         lock(&self.prepared).clear();
     }
 

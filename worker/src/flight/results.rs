@@ -20,7 +20,7 @@ use tonic::Status;
 use super::desk::Desk;
 use super::status;
 use super::token::random_name;
-use crate::engine::{Cause, Rows, Statement, StopHandle};
+use crate::engine::{Cause, EngineError, Rows, Statement, StopHandle};
 
 /// About how large a message may be, unless a single row is larger: many clients take no more than
 /// four megabytes unless they are told to.
@@ -44,24 +44,33 @@ impl Drop for Expiry {
 }
 
 /// The results of a session: those that wait, and those that are being sent.
-#[derive(Default)]
 pub struct WaitingResults {
-    waiting: Mutex<HashMap<String, Waiting>>,
+    /// None once the session has ended.
+    waiting: Mutex<Option<HashMap<String, Waiting>>>,
     stoppable: Mutex<HashMap<String, StopHandle>>,
+}
+
+impl Default for WaitingResults {
+    fn default() -> Self {
+        Self { waiting: Mutex::new(Some(HashMap::new())), stoppable: Mutex::default() }
+    }
 }
 
 impl WaitingResults {
     pub(super) fn take(&self, ticket: &str) -> Option<Waiting> {
-        lock(&self.waiting).remove(ticket)
+        lock(&self.waiting).as_mut()?.remove(ticket)
     }
 
-    pub(super) fn clear(&self) {
-        lock(&self.waiting).clear();
+    /// Drops those that wait; from now on none can.
+    pub(super) fn close(&self) {
+        // Taken out first: dropping a result stops its statement, which need not hold the lock.
+        let dropped = lock(&self.waiting).take();
+        drop(dropped);
     }
 
     /// How many wait.
     pub fn len(&self) -> usize {
-        lock(&self.waiting).len()
+        lock(&self.waiting).as_ref().map_or(0, HashMap::len)
     }
 
     /// Whether none waits.
@@ -69,11 +78,15 @@ impl WaitingResults {
         self.len() == 0
     }
 
-    fn add(&self, ticket: String, waiting: Waiting, stop: StopHandle) {
+    /// An error when the session ended while the statement began: nobody could fetch the result.
+    fn add(&self, ticket: String, waiting: Waiting, stop: StopHandle) -> Result<(), EngineError> {
         let mut stoppable = lock(&self.stoppable);
         stoppable.retain(|_, stop| !stop.is_over());
+        let mut results = lock(&self.waiting);
+        let results = results.as_mut().ok_or(EngineError::Stopped(Cause::SessionEnded))?;
         stoppable.insert(ticket.clone(), stop);
-        lock(&self.waiting).insert(ticket, waiting);
+        results.insert(ticket, waiting);
+        Ok(())
     }
 
     /// Stops a result, waiting or on its way. Whether there was such a one.
@@ -104,7 +117,8 @@ pub async fn begin(
     let ticket = TicketStatementQuery { statement_handle: handle.clone().into() };
     let info = info(&schema, ticket.as_any().encode_to_vec(), descriptor)?;
     let expiry = expire(desk, handle.clone(), patience);
-    desk.results.add(handle, Waiting { stream: encoded, _expiry: expiry }, stop);
+    let waiting = Waiting { stream: encoded, _expiry: expiry };
+    desk.results.add(handle, waiting, stop).map_err(|e| status::of_engine(&e))?;
     Ok(info)
 }
 

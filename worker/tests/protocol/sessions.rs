@@ -1,5 +1,7 @@
 //! Sessions: those that `CreateSession` begins, and those of connections.
 
+use arrow_flight::error::FlightError;
+use futures::TryStreamExt as _;
 use serde_json::json;
 use tonic::Code;
 
@@ -61,17 +63,38 @@ async fn what_a_connection_begins_ends_with_it() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_session_stops_what_runs_on_it() {
+async fn the_end_of_a_session_stops_a_statement_that_has_not_answered() {
     let worker = Worker::start(&[]).await;
     let mut client = worker.client().await;
     let token = client.begin_session().await.unwrap();
     let mut running = client.clone();
+    // The engine has no first row before it has counted all.
+    let statement = "SELECT count(*) FROM range(1000000) a, range(1000000) b".to_owned();
     let query = tokio::spawn(async move {
-        running.rows("SELECT count(*) FROM range(1000000) a, range(1000000) b").await
+        running.sql.execute(statement, None).await.map_err(FlightError::from)
     });
     await_that("it runs", async || worker.health().await["active_queries"] == 1).await;
     let body = json!({ "session_token": token });
     worker.client().await.action("DestroySession", &body).await.unwrap();
     assert_eq!(refused(query.await.unwrap()).0, Code::Cancelled);
+    await_that("it stopped", async || worker.health().await["active_queries"] == 0).await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_stops_a_result_on_its_way() {
+    let worker = Worker::start(&[]).await;
+    let mut client = worker.client().await;
+    let token = client.begin_session().await.unwrap();
+    let statement = "SELECT a.range FROM range(1000000) a, range(1000000) b".to_owned();
+    let info = client.sql.execute(statement, None).await.unwrap();
+    let mut rows = client.sql.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
+    rows.try_next().await.unwrap().expect("a first batch");
+    let body = json!({ "session_token": token });
+    worker.client().await.action("DestroySession", &body).await.unwrap();
+    let rest = async {
+        while rows.try_next().await?.is_some() {}
+        Ok::<_, FlightError>(())
+    };
+    assert_eq!(refused(rest.await).0, Code::Cancelled);
     await_that("it stopped", async || worker.health().await["active_queries"] == 0).await;
 }
