@@ -70,9 +70,7 @@ async fn the_end_of_a_session_stops_a_statement_that_has_not_answered() {
     let mut running = client.clone();
     // The engine has no first row before it has counted all.
     let statement = "SELECT count(*) FROM range(1000000) a, range(1000000) b".to_owned();
-    let query = tokio::spawn(async move {
-        running.sql.execute(statement, None).await.map_err(FlightError::from)
-    });
+    let query = tokio::spawn(async move { running.sql.execute(statement, None).await });
     await_that("it runs", async || worker.health().await["active_queries"] == 1).await;
     let body = json!({ "session_token": token });
     worker.client().await.action("DestroySession", &body).await.unwrap();
