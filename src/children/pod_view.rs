@@ -1,12 +1,11 @@
 //! Reads a stored pod: the border at which Kubernetes' words become ours.
 
+use duckworker_api::pod::{ContainerStatus, PodCondition, PodStatus, WorkerPod};
 use duckworker_api::{labels, marks, owned};
 use duckworker_core::Reason;
 use duckworker_core::names::{InvalidName, Uid};
 use duckworker_core::plan::observed::{PodPhase, PodSeen, PodStop, Readiness, Trouble, Whose};
-use k8s_openapi::api::core::v1::{
-    ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodCondition, PodStatus,
-};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting};
 
 use crate::text::one_line;
 
@@ -17,7 +16,7 @@ const SENTENCE: usize = 300;
 ///
 /// # Errors
 /// When it has no uid: it was never stored.
-pub fn see(pod: &Pod, worker: &Uid) -> Result<PodSeen, InvalidName> {
+pub fn see(pod: &WorkerPod, worker: &Uid) -> Result<PodSeen, InvalidName> {
     let meta = &pod.metadata;
     let status = pod.status.as_ref();
     Ok(PodSeen {
@@ -31,12 +30,12 @@ pub fn see(pod: &Pod, worker: &Uid) -> Result<PodSeen, InvalidName> {
         stop: meta.deletion_timestamp.as_ref().map(|by| PodStop { by: by.0, why: stopped(status) }),
         ip: status.and_then(|s| s.pod_ip.clone()).filter(|ip| !ip.is_empty()),
         mark: marks::read(meta),
-        node: pod.spec.as_ref().and_then(|s| s.node_name.clone()).filter(|n| !n.is_empty()),
+        node: pod.spec.node_name.clone().filter(|n| !n.is_empty()),
     })
 }
 
 /// Whose pod it is: a container's environment cannot be changed once the pod exists.
-pub fn whose(pod: &Pod, worker: &Uid) -> Whose {
+pub fn whose(pod: &WorkerPod, worker: &Uid) -> Whose {
     let ours = owned::pod_worker_uid(pod) == Some(worker.as_str());
     if ours { Whose::Ours } else { Whose::Foreign }
 }
@@ -63,7 +62,7 @@ fn phase(status: &PodStatus) -> PodPhase {
 }
 
 fn duckdb(status: &PodStatus) -> Option<&ContainerStatus> {
-    let mut containers = status.container_statuses.iter().flatten();
+    let mut containers = status.container_statuses.iter();
     containers.find(|container| container.name == labels::DUCKDB_CONTAINER)
 }
 
@@ -75,7 +74,7 @@ fn readiness(status: &PodStatus) -> Readiness {
 }
 
 fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a PodCondition> {
-    status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
+    status.conditions.iter().find(|condition| condition.type_ == kind)
 }
 
 /// What keeps DuckDB from running: first the scheduler's word, then the kubelet's.
@@ -84,8 +83,8 @@ fn blocked(status: &PodStatus) -> Option<Trouble> {
         let message = unscheduled.message.as_deref().unwrap_or("the pod has no node yet");
         return Some(trouble(Reason::Unschedulable, message));
     }
-    let init = status.init_container_statuses.iter().flatten();
-    init.chain(status.container_statuses.iter().flatten()).find_map(container_blocked)
+    let init = status.init_container_statuses.iter();
+    init.chain(&status.container_statuses).find_map(container_blocked)
 }
 
 fn container_blocked(container: &ContainerStatus) -> Option<Trouble> {
@@ -136,8 +135,8 @@ fn ended(status: &PodStatus) -> Trouble {
     if let Some(trouble) = disruption(status) {
         return trouble;
     }
-    let init = status.init_container_statuses.iter().flatten();
-    let failed = init.chain(status.container_statuses.iter().flatten()).find_map(|container| {
+    let init = status.init_container_statuses.iter();
+    let failed = init.chain(&status.container_statuses).find_map(|container| {
         let ended = container.state.as_ref()?.terminated.as_ref()?;
         (ended.exit_code != 0).then(|| process_ended(&container.name, ended))
     });

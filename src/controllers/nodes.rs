@@ -2,14 +2,14 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use duckworker_api::DuckWorker;
+use duckworker_api::{DuckWorker, WorkerPod};
 use duckworker_client::Connection;
 use duckworker_client::cache::guarded_watch;
 use duckworker_core::plan::observed::PodSeen;
 use duckworker_core::plan::worker::NodeStanding;
 use futures::{Stream, TryStreamExt};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
@@ -93,11 +93,9 @@ pub fn standing(nodes: &Store<Node>, pod: Option<&PodSeen>) -> NodeStanding {
 }
 
 /// The workers whose pods are on this node.
-pub fn workers_on(pods: &Store<Pod>, node: &Node) -> Vec<ObjectRef<DuckWorker>> {
+pub fn workers_on(pods: &Store<WorkerPod>, node: &Node) -> Vec<ObjectRef<DuckWorker>> {
     let name = node.name_any();
-    let on_it = |pod: &Pod| {
-        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(name.as_str())
-    };
+    let on_it = |pod: &WorkerPod| pod.spec.node_name.as_deref() == Some(name.as_str());
     pods.state().iter().filter(|pod| on_it(pod)).filter_map(|pod| worker_of(&**pod)).collect()
 }
 

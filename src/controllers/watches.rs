@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use duckworker_api::{DuckWorker, labels};
+use duckworker_api::{DuckWorker, WorkerPod, labels};
 use duckworker_client::cache::{guarded_watch, watch_backoff};
 use duckworker_client::{Connection, WorkerCache};
 use duckworker_core::{Uid, WorkerState};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
 use kube::runtime::utils::Backoff;
@@ -129,36 +129,17 @@ pub fn pods<F: Fn(Told) + Send + 'static>(
     connection: &Connection,
     scope: &Scope,
     follow: F,
-) -> (Store<Pod>, impl Stream<Item = Touched<Pod>> + Send + use<F>) {
+) -> (Store<WorkerPod>, impl Stream<Item = Touched<WorkerPod>> + Send + use<F>) {
     let (reader, writer) = store();
-    let api: Api<DeserializeGuard<Pod>> = scope.api(&connection.client);
-    let events = reflector(writer, guarded_watch(api, ours(), &connection.dice).modify(trim_pod));
+    let api: Api<DeserializeGuard<WorkerPod>> = scope.api(&connection.client);
+    let events = guarded_watch(api, ours(), &connection.dice).modify(WorkerPod::trim);
+    let events = reflector(writer, events);
     (reader, events.inspect(move |event| tell(event, &follow)).touched_objects())
 }
 
 fn tell<K: ResourceExt>(event: &watcher::Result<watcher::Event<K>>, follow: &impl Fn(Told)) {
     if let Some(told) = event.as_ref().ok().and_then(Told::by) {
         follow(told);
-    }
-}
-
-fn trim_pod(pod: &mut Pod) {
-    pod.managed_fields_mut().clear();
-    if let Some(spec) = pod.spec.as_mut() {
-        spec.volumes = None;
-        spec.init_containers = None;
-        spec.tolerations = None;
-        spec.affinity = None;
-        spec.containers.retain(|c| c.name == labels::DUCKDB_CONTAINER);
-        for container in &mut spec.containers {
-            container.volume_mounts = None;
-            container.resources = None;
-            if let Some(env) = container.env.as_mut() {
-                env.retain(|v| {
-                    [labels::UID_ENV, labels::SECRET_UID_ENV].contains(&v.name.as_str())
-                });
-            }
-        }
     }
 }
 
@@ -174,7 +155,9 @@ pub fn secrets<F: Fn(Told) + Send + 'static>(
     let (reader, writer) = store();
     let api: Api<PartialObjectMeta<Secret>> = scope.api(&connection.client);
     let events = watcher(api, ours()).backoff(watch_backoff(&connection.dice)).modify(|secret| {
-        secret.managed_fields_mut().clear();
+        secret.metadata.managed_fields = None;
+        secret.metadata.owner_references = None;
+        secret.metadata.annotations = None;
     });
     let events = reflector(writer, gone_with_their_namespace(events, connection, scope));
     (reader, events.inspect(move |event| tell(event, &follow)).touched_objects())

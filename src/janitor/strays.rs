@@ -8,13 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use duckworker_api::{DuckWorker, labels, owned};
+use duckworker_api::{DuckWorker, WorkerPod, labels, owned};
 use duckworker_client::children::{Grace, PodStanding};
 use duckworker_client::{DeletePermit, Error};
 use duckworker_core::plan::janitor::strays::{Child, MadeFor, is_stranded};
 use duckworker_core::planted::{Bug, planted};
 use duckworker_core::{Uid, WorkerKey};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::core::{ObjectMeta, PartialObjectMeta};
 
@@ -96,7 +96,7 @@ impl Round<'_> {
         }
     }
 
-    async fn stop_pod(&self, stray: Stray<Pod>) -> Result<Act, Error> {
+    async fn stop_pod(&self, stray: Stray<WorkerPod>) -> Result<Act, Error> {
         let Some(permit) = self.permit(&stray).await? else { return Ok(Act::Missed) };
         let grace = Grace::Within(GRACE);
         let permit = self.tools.children.delete_pod(permit, &stray.object, grace).await?;
@@ -163,7 +163,7 @@ fn identity(meta: &ObjectMeta) -> (String, String) {
 }
 
 /// For whom a pod was made: it bears its worker's name, and the uid in its environment.
-fn pod_key(pod: &Pod) -> Option<WorkerKey> {
+fn pod_key(pod: &WorkerPod) -> Option<WorkerKey> {
     let uid = Uid::new(owned::pod_worker_uid(pod)?).ok()?;
     Some(WorkerKey { namespace: pod.namespace()?, name: pod.name_any(), uid })
 }
@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(uid: &str) -> Pod {
+    fn pod(uid: &str) -> WorkerPod {
         let pod = json!({
             "metadata": {
                 "name": "w1", "namespace": "data",

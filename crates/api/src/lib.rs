@@ -15,6 +15,7 @@
 //! | [`samples`] | objects to start from |
 //! | [`generated`] | the files that are made of all that |
 //! | [`template`] | a pod template kept as JSON, so that newer fields survive |
+//! | [`pod`] | a pod as the plans read it, and no more of it |
 //! | [`owned`] | whose a pod or a secret is |
 //! | [`marks`] | whether a pod says that it is busy or idle |
 //! | [`labels`] | every label, annotation, variable and finalizer of ours |
@@ -27,6 +28,7 @@ pub mod labels;
 pub mod marks;
 pub mod owned;
 pub mod parse;
+pub mod pod;
 pub mod policies;
 pub mod pool;
 pub mod samples;
@@ -38,6 +40,7 @@ pub mod worker;
 
 pub use claim::{DuckWorkerClaim, DuckWorkerClaimSpec, DuckWorkerClaimStatus};
 pub use parse::Unreadable;
+pub use pod::WorkerPod;
 pub use pool::{DuckWorkerPool, DuckWorkerPoolSpec, DuckWorkerPoolStatus};
 pub use template::PodTemplate;
 pub use tenant::{DuckTenant, DuckTenantSpec, DuckTenantStatus};

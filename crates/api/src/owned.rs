@@ -1,24 +1,19 @@
 //! Whose a pod or a secret is, by what cannot be changed after its creation. Labels and owner
 //! references can be forged or stripped; they are an index only.
 
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Secret;
 
-use crate::labels::{DUCKDB_CONTAINER, SECRET_UID_ENV, UID_ENV, UID_KEY};
+use crate::labels::{SECRET_UID_ENV, UID_ENV, UID_KEY};
+use crate::pod::WorkerPod;
 
 /// The uid of the worker that this pod was made for.
-pub fn pod_worker_uid(pod: &Pod) -> Option<&str> {
-    variable(pod, UID_ENV)
+pub fn pod_worker_uid(pod: &WorkerPod) -> Option<&str> {
+    pod.variable(UID_ENV)
 }
 
 /// The uid of the secret that this pod was made with.
-pub fn pod_secret_uid(pod: &Pod) -> Option<&str> {
-    variable(pod, SECRET_UID_ENV)
-}
-
-fn variable<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
-    let containers = &pod.spec.as_ref()?.containers;
-    let duckdb = containers.iter().find(|c| c.name == DUCKDB_CONTAINER)?;
-    duckdb.env.as_ref()?.iter().find(|e| e.name == name)?.value.as_deref()
+pub fn pod_secret_uid(pod: &WorkerPod) -> Option<&str> {
+    pod.variable(SECRET_UID_ENV)
 }
 
 /// The uid of the worker that this secret was made for.

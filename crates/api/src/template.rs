@@ -36,6 +36,9 @@ impl PodTemplate {
 
     /// The image of the container `duckdb`: the worker's version.
     pub fn image(&self) -> Option<&str> {
+        if let Value::String(image) = &self.0 {
+            return Some(image);
+        }
         self.0
             .pointer("/spec/containers")?
             .as_array()?
@@ -56,12 +59,10 @@ impl PodTemplate {
         self
     }
 
-    /// Drops everything but the image: what a cache needs of a worker that has its pod.
+    /// Drops everything but the image: what a cache needs of a worker that has its pod. What is left
+    /// is the bare image, since the maps around it would take two kilobytes; no pod is made of it.
     pub fn trim(&mut self) {
-        let image = self.image().map(str::to_owned);
-        self.0 = serde_json::json!({
-            "spec": { "containers": [{ "name": DUCKDB_CONTAINER, "image": image }] }
-        });
+        self.0 = self.image().map_or(Value::Null, Value::from);
     }
 }
 

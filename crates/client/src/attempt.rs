@@ -64,7 +64,7 @@ impl Attempt {
         if !planted(Bug::NoNewWriteId) {
             status.writes = status.writes.with(id.clone());
         }
-        let wire = wire::status(&status, stored.wire.as_ref());
+        let wire = wire::status(&status, stored.wire());
         let body = serde_json::to_vec(&StatusBody::new(stored, &wire)).map_err(|source| {
             Error::Refused { what: what.clone(), source: kube::Error::SerdeError(source) }
         })?;

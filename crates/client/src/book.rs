@@ -4,6 +4,7 @@
 //! reads a lease during a refresh waits, and sees the new epoch the moment it has landed; durable
 //! epoch and memory change in one step. Slots of other workers are never waited for.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -45,13 +46,15 @@ impl Slot {
         self.known.clone().filter(|_| !self.outdated)
     }
 
-    /// Keeps the newer of what is known and what was seen.
+    /// Keeps the newer of what is known and what was seen. Of two that are the same it keeps what
+    /// was seen, as a rule in a cache: one copy in memory is enough.
     pub fn learn(&mut self, seen: &Arc<Stored>) {
-        let newer = self.known.as_ref().is_none_or(|k| seen.version > k.version);
-        if newer {
-            self.known = Some(Arc::clone(seen));
-            self.outdated = false;
+        let order = self.known.as_ref().map(|known| seen.version.cmp(&known.version));
+        if order == Some(Ordering::Less) {
+            return;
         }
+        self.outdated &= order == Some(Ordering::Equal);
+        self.known = Some(Arc::clone(seen));
     }
 
     /// Keeps what a consistent read or our own write showed: nothing newer was there.

@@ -165,8 +165,11 @@ impl Cached for DuckWorker {
 
     /// Once a worker has its pod, its template is needed no more.
     fn trim(&mut self) {
-        self.managed_fields_mut().clear();
-        self.annotations_mut().clear();
+        trim_meta(&mut self.metadata);
+        if let Some(status) = self.status.as_mut() {
+            status.transitions.shrink_to_fit();
+            status.conditions.shrink_to_fit();
+        }
         let state = self.status.as_ref().and_then(|s| s.state.parse::<WorkerState>().ok());
         let starts = matches!(state, None | Some(WorkerState::Pending | WorkerState::Spawning));
         if !starts {
@@ -175,7 +178,7 @@ impl Cached for DuckWorker {
     }
 
     fn snapshot(object: Arc<Self>, _: Seal) -> Option<WorkerSnapshot> {
-        match Stored::parse(&object) {
+        match Stored::parse(Arc::clone(&object)) {
             Ok(stored) => Some(WorkerSnapshot::new(Arc::new(stored))),
             Err(error) => {
                 let name = object.name_any();
@@ -190,7 +193,7 @@ impl Cached for DuckWorkerPool {
     type Snapshot = PoolSnapshot;
 
     fn trim(&mut self) {
-        self.managed_fields_mut().clear();
+        self.metadata.managed_fields = None;
     }
 
     fn snapshot(object: Arc<Self>, _: Seal) -> Option<PoolSnapshot> {
@@ -202,8 +205,7 @@ impl Cached for DuckWorkerClaim {
     type Snapshot = ClaimSnapshot;
 
     fn trim(&mut self) {
-        self.managed_fields_mut().clear();
-        self.annotations_mut().clear();
+        trim_meta(&mut self.metadata);
     }
 
     fn snapshot(object: Arc<Self>, _: Seal) -> Option<ClaimSnapshot> {
@@ -215,13 +217,18 @@ impl Cached for DuckTenant {
     type Snapshot = TenantSnapshot;
 
     fn trim(&mut self) {
-        self.managed_fields_mut().clear();
-        self.annotations_mut().clear();
+        trim_meta(&mut self.metadata);
     }
 
     fn snapshot(object: Arc<Self>, _: Seal) -> Option<TenantSnapshot> {
         TenantSnapshot::parse(object).ok()
     }
+}
+
+/// Emptied and not only cleared: a list keeps its room, which for managed fields is a kilobyte.
+fn trim_meta(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
+    meta.annotations = None;
 }
 
 impl<K: Cached> Debug for Cache<K> {

@@ -9,9 +9,9 @@ pub(crate) use create::failed;
 pub use delete::{Grace, PodStanding};
 pub use finalizer::Finalized;
 
-use duckworker_api::DuckWorker;
+use duckworker_api::{DuckWorker, WorkerPod};
 use duckworker_core::WorkerKey;
-use k8s_openapi::api::core::v1::{Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{Node, Secret};
 use kube::Api;
 
 use crate::answer::{self, Answer};
@@ -31,7 +31,7 @@ impl Children {
         Self { lifecycle }
     }
 
-    fn pods(&self, namespace: &str) -> Api<Pod> {
+    fn pods(&self, namespace: &str) -> Api<WorkerPod> {
         Api::namespaced(self.lifecycle.store().connection().client.clone(), namespace)
     }
 
@@ -43,7 +43,7 @@ impl Children {
     ///
     /// # Errors
     /// When the server does not answer.
-    pub async fn read_pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, Error> {
+    pub async fn read_pod(&self, namespace: &str, name: &str) -> Result<Option<WorkerPod>, Error> {
         let what = format!("reading Pod {namespace}/{name}");
         let api = self.pods(namespace);
         self.connection().read(self.deadline(), &what, || api.get_opt(name)).await

@@ -13,6 +13,7 @@ use kube::{Api, Resource};
 use serde::Serialize;
 
 use crate::answer::{self, Answer, Doubt};
+use crate::cache::Cached as _;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::token::{DeletePermit, WorkerSnapshot};
@@ -25,33 +26,45 @@ pub fn version_of(meta: &ObjectMeta) -> Option<Version> {
     meta.resource_version.as_ref().map(Version::new)
 }
 
-/// A worker as it was read: parsed, and the wire form of its status for what we do not know.
+/// A worker as it was read: parsed, and the wire form for what we do not know.
 #[derive(Debug)]
 pub(crate) struct Stored {
     /// Parsed.
     pub worker: Worker,
     /// Its version.
     pub version: Version,
-    /// Its finalizers.
-    pub(crate) finalizers: Vec<String>,
-    /// Its status as it stands in the API server.
-    pub(crate) wire: Option<DuckWorkerStatus>,
+    /// As it stands in the API server, without what nobody reads.
+    object: Arc<DuckWorker>,
 }
 
 impl Stored {
-    /// Parses what was read.
+    /// Parses what a cache holds, and shares it.
     ///
     /// # Errors
     /// [`duckworker_api::Unreadable`] when it is a newer version's.
-    pub fn parse(object: &DuckWorker) -> Result<Self, duckworker_api::Unreadable> {
+    pub fn parse(object: Arc<DuckWorker>) -> Result<Self, duckworker_api::Unreadable> {
         let version = version_of(&object.metadata)
             .ok_or(duckworker_api::Unreadable::Missing("metadata.resourceVersion"))?;
-        Ok(Self {
-            worker: parse::worker(object)?,
-            version,
-            finalizers: object.metadata.finalizers.clone().unwrap_or_default(),
-            wire: object.status.clone(),
-        })
+        Ok(Self { worker: parse::worker(&object)?, version, object })
+    }
+
+    /// Parses what the API server answered.
+    ///
+    /// # Errors
+    /// [`duckworker_api::Unreadable`] when it is a newer version's.
+    pub fn answered(mut object: DuckWorker) -> Result<Self, duckworker_api::Unreadable> {
+        object.trim();
+        Self::parse(Arc::new(object))
+    }
+
+    /// Its status as it stands in the API server.
+    pub fn wire(&self) -> Option<&DuckWorkerStatus> {
+        self.object.status.as_ref()
+    }
+
+    /// Its finalizers.
+    pub fn finalizers(&self) -> &[String] {
+        self.object.metadata.finalizers.as_deref().unwrap_or_default()
     }
 }
 
@@ -113,7 +126,8 @@ impl WorkerStore {
         let object = self.get(namespace, name).await?;
         object
             .map(|object| {
-                Stored::parse(&object).map_err(|source| Error::Unreadable { what: what(), source })
+                Stored::answered(object)
+                    .map_err(|source| Error::Unreadable { what: what(), source })
             })
             .transpose()
     }
@@ -140,7 +154,7 @@ impl WorkerStore {
         let client = &self.connection.client;
         let answer = answer::ask(self.deadline, client.request::<DuckWorker>(request)).await;
         match answer {
-            Answer::Applied(object) => match Stored::parse(&object) {
+            Answer::Applied(object) => match Stored::answered(object) {
                 Ok(stored) => Answer::Applied(Arc::new(stored)),
                 // It landed, but we cannot tell what stands there now: a read decides.
                 Err(error) => Answer::Unknown(Doubt::Answer(kube::Error::Service(error.into()))),

@@ -85,7 +85,7 @@ impl WorkerSnapshot {
 
     /// Our finalizer is on it.
     pub fn has_finalizer(&self) -> bool {
-        self.stored.finalizers.iter().any(|f| f == duckworker_api::labels::FINALIZER)
+        self.stored.finalizers().iter().any(|f| f == duckworker_api::labels::FINALIZER)
     }
 
     /// The permit to delete its pod and secrets, if somebody won a transition from which no way

@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`activation`] | how it becomes Hot, or not |
+//! | [`claims`] | SQL by a claim, while controllers come and go |
 //! | [`drain`] | its end while queries run |
 //! | [`limits`] | what it may take and do |
 //! | [`losses`] | its end by a fault |
@@ -11,6 +12,7 @@
 #![allow(clippy::large_futures, reason = "the future of a whole test")]
 
 mod activation;
+mod claims;
 mod drain;
 mod limits;
 mod losses;

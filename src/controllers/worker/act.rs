@@ -287,7 +287,7 @@ async fn force_pod(context: &Context, sight: &Sight) -> Done {
     let (Some(permit), Some(pod)) = (permit, sight.pod.as_ref()) else {
         return Ok(Progress::Rest);
     };
-    let name = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+    let name = pod.spec.node_name.as_deref().unwrap_or_default();
     let node = context.children.read_node(name).await?;
     if node.is_some_and(|node| !nodes::is_out_of_service(&node)) {
         return Ok(Progress::Wait(RECHECK));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use duckworker_api::{DuckWorker, DuckWorkerClaim, DuckWorkerPool};
+use duckworker_api::{DuckWorker, DuckWorkerClaim, DuckWorkerPool, WorkerPod};
 use duckworker_client::cache::{self, Filled};
 use duckworker_client::{
     Activator, Children, ClaimCache, ClaimStore, PoolCache, Seat, ServerClock, TenantCache,
@@ -11,7 +11,7 @@ use duckworker_client::{
 use duckworker_core::pool::{Disruption, Reuse, Undeclared};
 use duckworker_core::{Uid, WorkerKey};
 use futures::FutureExt as _;
-use k8s_openapi::api::core::v1::{Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{Node, Secret};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc::UnboundedSender;
@@ -37,7 +37,7 @@ pub struct Caches {
     /// The workers of each pool.
     pub members: Arc<Members>,
     /// Their pods.
-    pub pods: Store<Pod>,
+    pub pods: Store<WorkerPod>,
     /// The metadata of their secrets.
     pub secrets: Store<PartialObjectMeta<Secret>>,
     /// The nodes, of all scopes.
@@ -51,7 +51,7 @@ pub struct Caches {
 impl Caches {
     /// A pod was made for this worker. The watch may have shown it before the answer came: then
     /// it is not kept a second time.
-    pub fn pod_made(&self, worker: &Uid, pod: &Pod) {
+    pub fn pod_made(&self, worker: &Uid, pod: &WorkerPod) {
         self.made.pod(worker, pod.clone());
         let shown = self.pods.get(&ObjectRef::from_obj(pod));
         if shown.is_some_and(|shown| shown.metadata.uid == pod.metadata.uid) {
@@ -100,7 +100,7 @@ impl Caches {
 }
 
 /// The wait for pods and secrets.
-pub fn filled(pods: Store<Pod>, secrets: Store<PartialObjectMeta<Secret>>) -> Filled {
+pub fn filled(pods: Store<WorkerPod>, secrets: Store<PartialObjectMeta<Secret>>) -> Filled {
     let (pods, secrets) = (cache::filled(pods), cache::filled(secrets));
     async move { pods.await && secrets.await }.boxed().shared()
 }

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use duckworker_api::marks;
+use duckworker_api::{WorkerPod, marks};
 use duckworker_client::store::version_of;
 use duckworker_core::plan::observed::Mark;
 use duckworker_core::{Uid, Version};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
@@ -20,7 +19,7 @@ const BELIEVED: Duration = Duration::from_secs(10);
 /// By the worker's uid.
 #[derive(Debug, Default)]
 pub struct JustMade {
-    pods: Mutex<HashMap<Uid, (Pod, Instant)>>,
+    pods: Mutex<HashMap<Uid, (WorkerPod, Instant)>>,
     secrets: Mutex<HashMap<Uid, Instant>>,
     stops: Mutex<HashMap<Uid, Stop>>,
     marks: Mutex<HashMap<Uid, Marked>>,
@@ -46,7 +45,7 @@ struct Stop {
 
 impl JustMade {
     /// A pod was made for this worker.
-    pub fn pod(&self, worker: &Uid, pod: Pod) {
+    pub fn pod(&self, worker: &Uid, pod: WorkerPod) {
         lock(&self.pods).insert(worker.clone(), (pod, Instant::now()));
     }
 
@@ -56,21 +55,21 @@ impl JustMade {
     }
 
     /// This worker's pod was told to stop by then.
-    pub fn stopped(&self, worker: &Uid, pod: &Pod, by: Timestamp) {
+    pub fn stopped(&self, worker: &Uid, pod: &WorkerPod, by: Timestamp) {
         self.pod_seen(worker);
         let stop = Stop { pod: pod.metadata.uid.clone(), by, told: Instant::now() };
         lock(&self.stops).insert(worker.clone(), stop);
     }
 
     /// This worker's pod bears this mark: as the server answered, or as far as anyone can do about it.
-    pub fn marked(&self, worker: &Uid, pod: &Pod, version: Option<Version>, mark: Mark) {
+    pub fn marked(&self, worker: &Uid, pod: &WorkerPod, version: Option<Version>, mark: Mark) {
         let pod = pod.metadata.uid.clone();
         lock(&self.marks)
             .insert(worker.clone(), Marked { pod, version, mark, told: Instant::now() });
     }
 
     /// The pod as it is after what we told it.
-    pub fn as_told(&self, worker: &Uid, mut pod: Pod) -> Pod {
+    pub fn as_told(&self, worker: &Uid, mut pod: WorkerPod) -> WorkerPod {
         self.put_mark_on(worker, &mut pod);
         let stops = lock(&self.stops);
         let stop = stops.get(worker).filter(|stop| stop.told.elapsed() < BELIEVED);
@@ -80,7 +79,7 @@ impl JustMade {
         pod
     }
 
-    fn put_mark_on(&self, worker: &Uid, pod: &mut Pod) {
+    fn put_mark_on(&self, worker: &Uid, pod: &mut WorkerPod) {
         let mut marks = lock(&self.marks);
         let Some(marked) = marks.get(worker) else { return };
         let shown = version_of(&pod.metadata);
@@ -93,7 +92,7 @@ impl JustMade {
     }
 
     /// The pod that was made, if it is still to be shown.
-    pub fn unseen_pod(&self, worker: &Uid) -> Option<Pod> {
+    pub fn unseen_pod(&self, worker: &Uid) -> Option<WorkerPod> {
         let pods = lock(&self.pods);
         let (pod, made) = pods.get(worker)?;
         (made.elapsed() < BELIEVED).then(|| pod.clone())
@@ -133,9 +132,12 @@ mod tests {
 
     use super::*;
 
-    fn pod(version: &str) -> Pod {
+    fn pod(version: &str) -> WorkerPod {
         let resource_version = Some(version.to_owned());
-        Pod { metadata: ObjectMeta { resource_version, ..ObjectMeta::default() }, ..Pod::default() }
+        WorkerPod {
+            metadata: ObjectMeta { resource_version, ..ObjectMeta::default() },
+            ..WorkerPod::default()
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -156,7 +158,7 @@ mod tests {
     async fn what_was_made_is_believed_until_it_is_seen_or_old() {
         let (made, worker) = (JustMade::default(), Uid::new("u-1").unwrap());
         made.secret(&worker);
-        made.pod(&worker, Pod::default());
+        made.pod(&worker, WorkerPod::default());
         assert!(made.has_unseen_secret(&worker) && made.unseen_pod(&worker).is_some());
         made.pod_seen(&worker);
         assert!(made.unseen_pod(&worker).is_none(), "the cache knows better now");

@@ -1,7 +1,7 @@
 //! What is seen of one worker: from caches, from our own writes where those are newer, and from
 //! consistent reads where something seems to be gone.
 
-use duckworker_api::{labels, owned};
+use duckworker_api::{WorkerPod, labels, owned};
 use duckworker_client::{ClaimSnapshot, Error, Swept, WorkerLease, WorkerSnapshot};
 use duckworker_core::plan::observed::{PodSeen, Whose};
 use duckworker_core::plan::worker::{
@@ -11,7 +11,6 @@ use duckworker_core::plan::worker::{
 use duckworker_core::planted::{Bug, planted};
 use duckworker_core::pool::{Reuse, Undeclared};
 use duckworker_core::{Uid, Worker, WorkerState};
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
@@ -26,7 +25,7 @@ pub struct Sight {
     /// Our lease on it.
     pub lease: Option<WorkerLease>,
     /// The pod of its name.
-    pub pod: Option<Pod>,
+    pub pod: Option<WorkerPod>,
     /// Its secret.
     pub secret: SecretStanding,
     /// Proof, won in this reconcile, that nothing of it is left.
@@ -82,7 +81,7 @@ impl Sight {
     }
 
     /// Takes in a pod.
-    pub fn set_pod(&mut self, pod: Option<Pod>) {
+    pub fn set_pod(&mut self, pod: Option<WorkerPod>) {
         let uid = &self.snapshot.key().uid;
         self.seen_pod = pod.as_ref().and_then(|pod| pod_view::see(pod, uid).ok());
         let end = self.seen_pod.as_ref().and_then(PodSeen::ended);
@@ -183,7 +182,10 @@ async fn look_for_tenant(
 
 /// The cache's pod, or the one that was just made. One that is recorded and seems to be gone is
 /// asked for: the cache may lag.
-async fn look_for_pod(context: &Context, seen: &WorkerSnapshot) -> Result<Option<Pod>, Error> {
+async fn look_for_pod(
+    context: &Context,
+    seen: &WorkerSnapshot,
+) -> Result<Option<WorkerPod>, Error> {
     let key = seen.key();
     let reference = ObjectRef::new(&key.name).within(&key.namespace);
     let made = &context.caches.made;
@@ -191,7 +193,7 @@ async fn look_for_pod(context: &Context, seen: &WorkerSnapshot) -> Result<Option
     let cached = cached.map(|pod| made.as_told(&key.uid, (*pod).clone()));
     let status = &seen.worker().status;
     let recorded = status.pod.as_ref().map(|pod| pod.uid.as_str());
-    let is_it = |pod: &Pod| recorded.is_none() || pod.metadata.uid.as_deref() == recorded;
+    let is_it = |pod: &WorkerPod| recorded.is_none() || pod.metadata.uid.as_deref() == recorded;
     if cached.as_ref().is_some_and(is_it) {
         return Ok(cached);
     }
@@ -209,7 +211,7 @@ async fn look_for_pod(context: &Context, seen: &WorkerSnapshot) -> Result<Option
 async fn look_for_secret(
     context: &Context,
     seen: &WorkerSnapshot,
-    pod: Option<&Pod>,
+    pod: Option<&WorkerPod>,
 ) -> Result<SecretStanding, Error> {
     let worker = seen.worker();
     let (key, status) = (&worker.key, &worker.status);

@@ -4,10 +4,10 @@
 use std::fmt::Debug;
 
 use backon::BackoffBuilder;
-use duckworker_api::owned;
+use duckworker_api::{WorkerPod, owned};
 use duckworker_core::planted::{Bug, planted};
 use duckworker_core::{Uid, WorkerKey};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::{NamespaceResourceScope, Request};
 use kube::{Api, Resource};
@@ -81,11 +81,11 @@ impl Children {
         &self,
         lease: &WorkerLease,
         pod: &impl Serialize,
-    ) -> Result<Pod, Error> {
+    ) -> Result<WorkerPod, Error> {
         let key = lease.key();
         let what = format!("creating Pod {}/{}", key.namespace, key.name);
         let body = encode(pod, &what)?;
-        match self.create::<Pod>(&key.namespace, &key.name, &body, &what).await? {
+        match self.create::<WorkerPod>(&key.namespace, &key.name, &body, &what).await? {
             Created::New(pod) => Ok(pod),
             Created::Found(pod) if owned::pod_worker_uid(&pod) == Some(key.uid.as_str()) => Ok(pod),
             Created::Found(_) => Err(Error::Foreign { what, kind: "Pod", name: key.name.clone() }),

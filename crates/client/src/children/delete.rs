@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use duckworker_api::{labels, owned};
+use duckworker_api::{WorkerPod, labels, owned};
 use duckworker_core::planted::{Bug, planted};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 
@@ -31,7 +31,7 @@ pub enum PodStanding {
     /// It is gone (or was never there).
     Gone(PodGone),
     /// It is still there; the permit comes back.
-    There(DeletePermit, Box<Pod>),
+    There(DeletePermit, Box<WorkerPod>),
 }
 
 impl Children {
@@ -45,8 +45,8 @@ impl Children {
         let api = self.pods(&key.namespace);
         let found =
             self.connection().read(self.deadline(), &what, || api.get_opt(&key.name)).await?;
-        let stopped = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
-        let gone = |pod: &Pod| planted(Bug::RetiredBeforePodGone) && stopped(pod);
+        let stopped = |pod: &WorkerPod| pod.metadata.deletion_timestamp.is_some();
+        let gone = |pod: &WorkerPod| planted(Bug::RetiredBeforePodGone) && stopped(pod);
         Ok(match found.filter(|pod| is_for(&permit, pod) && !gone(pod)) {
             Some(pod) => PodStanding::There(permit, Box::new(pod)),
             None => PodStanding::Gone(PodGone::new(permit)),
@@ -62,7 +62,7 @@ impl Children {
     pub async fn delete_pod(
         &self,
         permit: DeletePermit,
-        pod: &Pod,
+        pod: &WorkerPod,
         grace: Grace,
     ) -> Result<DeletePermit, Error> {
         let key = permit.key();
@@ -193,7 +193,7 @@ impl Children {
 }
 
 /// Whether a pod is the one that the permit is for: its mark cannot be changed, nor can its uid.
-fn is_for(permit: &DeletePermit, pod: &Pod) -> bool {
+fn is_for(permit: &DeletePermit, pod: &WorkerPod) -> bool {
     let recorded = permit.pod().map(|pod| pod.uid.as_str());
     owned::pod_worker_uid(pod) == Some(permit.key().uid.as_str())
         || recorded.is_some() && pod.metadata.uid.as_deref() == recorded

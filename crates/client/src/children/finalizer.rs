@@ -27,7 +27,7 @@ impl Children {
     /// # Errors
     /// When the server does not answer or refuses.
     pub async fn add_finalizer(&self, seen: &WorkerSnapshot) -> Result<Finalized, Error> {
-        let mut finalizers = seen.stored().finalizers.clone();
+        let mut finalizers = seen.stored().finalizers().to_vec();
         if finalizers.iter().any(|f| f == FINALIZER) {
             return Ok(Finalized::Done(Some(Box::new(seen.clone()))));
         }
@@ -47,7 +47,7 @@ impl Children {
         if swept.key() != seen.key() || !seen.has_finalizer() {
             return Ok(Finalized::Moved);
         }
-        let mut finalizers = seen.stored().finalizers.clone();
+        let mut finalizers = seen.stored().finalizers().to_vec();
         finalizers.retain(|f| f != FINALIZER);
         self.set_finalizers(seen, &finalizers).await
     }
@@ -70,8 +70,8 @@ impl Children {
         let request = api.patch(&key.name, &params, &patch);
         match answer::ask(self.deadline(), request).await {
             Answer::Applied(object) => {
-                let stored =
-                    Stored::parse(&object).map_err(|source| Error::Unreadable { what, source })?;
+                let stored = Stored::answered(object)
+                    .map_err(|source| Error::Unreadable { what, source })?;
                 let now = WorkerSnapshot::new(stored.into());
                 // Whoever looks next, before the watch has told, does not do it again.
                 self.lifecycle.learn(&now).await;

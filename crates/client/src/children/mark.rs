@@ -2,10 +2,9 @@
 //! so it needs no right but the one to change pods.
 
 use duckworker_api::labels::{BUSY, SAFE_TO_EVICT};
-use duckworker_api::{marks, owned};
+use duckworker_api::{WorkerPod, marks, owned};
 use duckworker_core::WorkerKey;
 use duckworker_core::plan::observed::Mark;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -24,9 +23,9 @@ impl Children {
     pub async fn mark_pod(
         &self,
         worker: &WorkerKey,
-        pod: &Pod,
+        pod: &WorkerPod,
         mark: Mark,
-    ) -> Result<Option<Pod>, Error> {
+    ) -> Result<Option<WorkerPod>, Error> {
         let name = pod.name_any();
         let what = format!("marking Pod {}/{name}", worker.namespace);
         if owned::pod_worker_uid(pod) != Some(worker.uid.as_str()) {

@@ -1,9 +1,9 @@
 //! The functions that delete take a permit, and a lease or a snapshot is none.
+use duckworker_api::WorkerPod;
 use duckworker_client::children::Grace;
 use duckworker_client::{Children, WorkerLease, WorkerSnapshot};
-use k8s_openapi::api::core::v1::Pod;
 
-async fn with_a_lease(children: &Children, lease: WorkerLease, pod: &Pod) {
+async fn with_a_lease(children: &Children, lease: WorkerLease, pod: &WorkerPod) {
     let _ = children.delete_pod(lease, pod, Grace::Spec).await;
 }
 

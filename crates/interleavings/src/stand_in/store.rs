@@ -23,8 +23,7 @@ pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Stored {
     pub worker: Worker,
     pub version: Version,
-    pub finalizers: Vec<String>,
-    pub wire: Option<DuckWorkerStatus>,
+    wire: Option<DuckWorkerStatus>,
 }
 
 impl Stored {
@@ -33,9 +32,16 @@ impl Stored {
         Ok(Self {
             worker: parse::worker(object)?,
             version: version.ok_or(Unreadable::Missing("metadata.resourceVersion"))?,
-            finalizers: Vec::new(),
             wire: object.status.clone(),
         })
+    }
+
+    pub const fn wire(&self) -> Option<&DuckWorkerStatus> {
+        self.wire.as_ref()
+    }
+
+    pub const fn finalizers(&self) -> &[String] {
+        &[]
     }
 }
 

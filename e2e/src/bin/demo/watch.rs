@@ -22,8 +22,8 @@ impl Watch {
         Ok(Self { child, lines: BufReader::new(output).lines() })
     }
 
-    /// Shows lines until one says this, then ends kubectl.
-    pub async fn until(mut self, word: &str) -> Result<()> {
+    /// Shows lines until one says this.
+    pub async fn shows(&mut self, word: &str) -> Result<()> {
         let show = async {
             while let Some(line) = self.lines.next_line().await? {
                 println!("      {line}");
@@ -33,7 +33,12 @@ impl Watch {
             }
             bail!("kubectl ended before it showed {word}")
         };
-        tokio::time::timeout(PATIENCE, show).await.context("kubectl shows nothing")??;
+        tokio::time::timeout(PATIENCE, show).await.context("kubectl shows nothing")?
+    }
+
+    /// Shows lines until one says this, then ends kubectl.
+    pub async fn until(mut self, word: &str) -> Result<()> {
+        self.shows(word).await?;
         self.child.kill().await.context("kubectl cannot be ended")
     }
 }

@@ -68,7 +68,9 @@ async fn refused(ground: &Ground, status: &DuckWorkerStatus, mut claim: Value) -
 
 async fn delete(ground: &Ground, workers: &Api<DuckWorker>, created: &DuckWorker) -> Result<()> {
     show::step("The worker is deleted: it drains, its pod ends, its secret is swept");
-    let watch = Watch::start(ground, &["get", "duckworkers", "--watch"])?;
+    let mut watch = Watch::start(ground, &["get", "duckworkers", "--watch"])?;
+    // A watch that begins when the worker is gone has nothing to show.
+    watch.shows("Idle").await?;
     ground.kubectl_shown(&["delete", "duckworker", WORKER, "--wait=false"]).await?;
     await_gone(workers, created).await?;
     watch.until("Retired").await
