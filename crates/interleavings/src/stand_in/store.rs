@@ -23,6 +23,7 @@ pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Stored {
     pub worker: Worker,
     pub version: Version,
+    finalizers: Vec<String>,
     wire: Option<DuckWorkerStatus>,
 }
 
@@ -32,6 +33,7 @@ impl Stored {
         Ok(Self {
             worker: parse::worker(object)?,
             version: version.ok_or(Unreadable::Missing("metadata.resourceVersion"))?,
+            finalizers: Vec::new(),
             wire: object.status.clone(),
         })
     }
@@ -40,8 +42,8 @@ impl Stored {
         self.wire.as_ref()
     }
 
-    pub const fn finalizers(&self) -> &[String] {
-        &[]
+    pub fn finalizers(&self) -> &[String] {
+        &self.finalizers
     }
 }
 
