@@ -11,6 +11,8 @@ use kube::ResourceExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
+use crate::observed;
+
 #[tokio::test]
 async fn a_pinned_tenant_gets_its_version_and_keeps_it() -> Result<()> {
     scenario("wish-pin", async |ns| {
@@ -34,6 +36,8 @@ async fn a_pinned_tenant_gets_its_version_and_keeps_it() -> Result<()> {
         // A new pin makes the parked one useless, and the next claim gets the new version.
         let patch = Patch::Merge(json!({ "spec": { "image": "duckdb:newer", "maxWorkers": 1 } }));
         ns.api::<DuckTenant>().patch("acme", &PatchParams::default(), &patch).await?;
+        // Until then somebody may bind who has not heard of the new pin.
+        ns.await_object("acme", "the new pin holds", observed).await?;
         ns.api::<DuckWorkerClaim>().delete("b", &DeleteParams::default()).await?;
         let newer = bind(ns, claim("d", "p", "acme")).await?;
         let newest: DuckWorker = ns.api().get(worker_of(&newer)?).await?;
