@@ -66,6 +66,11 @@ fn duckdb(status: &PodStatus) -> Option<&ContainerStatus> {
     containers.find(|container| container.name == labels::DUCKDB_CONTAINER)
 }
 
+/// All of them, in the order in which they start.
+fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
+    status.init_container_statuses.iter().chain(&status.container_statuses)
+}
+
 fn readiness(status: &PodStatus) -> Readiness {
     match condition(status, "Ready") {
         Some(PodCondition { status, .. }) if status == "True" => Readiness::Ready,
@@ -83,8 +88,7 @@ fn blocked(status: &PodStatus) -> Option<Trouble> {
         let message = unscheduled.message.as_deref().unwrap_or("the pod has no node yet");
         return Some(trouble(Reason::Unschedulable, message));
     }
-    let init = status.init_container_statuses.iter();
-    init.chain(&status.container_statuses).find_map(container_blocked)
+    containers(status).find_map(container_blocked)
 }
 
 fn container_blocked(container: &ContainerStatus) -> Option<Trouble> {
@@ -135,8 +139,7 @@ fn ended(status: &PodStatus) -> Trouble {
     if let Some(trouble) = disruption(status) {
         return trouble;
     }
-    let init = status.init_container_statuses.iter();
-    let failed = init.chain(&status.container_statuses).find_map(|container| {
+    let failed = containers(status).find_map(|container| {
         let ended = container.state.as_ref()?.terminated.as_ref()?;
         (ended.exit_code != 0).then(|| process_ended(&container.name, ended))
     });

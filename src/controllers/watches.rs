@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duckworker_api::{DuckWorker, WorkerPod, labels};
-use duckworker_client::cache::{guarded_watch, watch_backoff};
+use duckworker_client::cache::{guarded_watch, trim_meta, watch_backoff};
 use duckworker_client::{Connection, WorkerCache};
 use duckworker_core::{Uid, WorkerState};
 use futures::{Stream, StreamExt, stream};
@@ -155,9 +155,8 @@ pub fn secrets<F: Fn(Told) + Send + 'static>(
     let (reader, writer) = store();
     let api: Api<PartialObjectMeta<Secret>> = scope.api(&connection.client);
     let events = watcher(api, ours()).backoff(watch_backoff(&connection.dice)).modify(|secret| {
-        secret.metadata.managed_fields = None;
+        trim_meta(&mut secret.metadata);
         secret.metadata.owner_references = None;
-        secret.metadata.annotations = None;
     });
     let events = reflector(writer, gone_with_their_namespace(events, connection, scope));
     (reader, events.inspect(move |event| tell(event, &follow)).touched_objects())

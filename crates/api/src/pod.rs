@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Deserializer};
@@ -15,8 +15,8 @@ use crate::labels::{DUCKDB_CONTAINER, SAFE_TO_EVICT, SECRET_UID_ENV, UID_ENV};
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Resource)]
 #[resource(inherit = "Pod")]
 pub struct WorkerPod {
-    /// Its metadata, without its managed fields.
-    #[serde(default, deserialize_with = "without_managed_fields")]
+    /// Its metadata, without what nobody reads: managed fields and owners.
+    #[serde(default, deserialize_with = "lean_metadata")]
     pub metadata: ObjectMeta,
     /// What was asked for.
     #[serde(default)]
@@ -26,8 +26,9 @@ pub struct WorkerPod {
     pub status: Option<PodStatus>,
 }
 
-/// The managed fields of a pod are twice as large as the rest of it, and nobody reads them.
-fn without_managed_fields<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
+/// The managed fields of a pod are twice as large as the rest of it. Its owner references can be forged
+/// and stripped: [`crate::owned`] says whose it is.
+fn lean_metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Meta {
@@ -41,7 +42,6 @@ fn without_managed_fields<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMe
         labels: Option<BTreeMap<String, String>>,
         annotations: Option<BTreeMap<String, String>>,
         finalizers: Option<Vec<String>>,
-        owner_references: Option<Vec<OwnerReference>>,
     }
     let meta = Meta::deserialize(from)?;
     Ok(ObjectMeta {
@@ -55,7 +55,6 @@ fn without_managed_fields<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMe
         labels: meta.labels,
         annotations: meta.annotations,
         finalizers: meta.finalizers,
-        owner_references: meta.owner_references,
         ..ObjectMeta::default()
     })
 }
@@ -146,9 +145,7 @@ impl WorkerPod {
 
     /// Drops what a cache does not need, and the room that reading took.
     pub fn trim(&mut self) {
-        let meta = &mut self.metadata;
-        meta.owner_references = None;
-        if let Some(annotations) = meta.annotations.as_mut() {
+        if let Some(annotations) = self.metadata.annotations.as_mut() {
             annotations.retain(|name, _| name == SAFE_TO_EVICT);
         }
         let containers = &mut self.spec.containers;
@@ -210,18 +207,19 @@ mod tests {
     }
 
     #[test]
-    fn of_its_metadata_all_is_read_but_what_others_manage() {
+    fn of_its_metadata_all_is_read_but_managed_fields_and_owners() {
         let metadata = json!({
             "name": "w1", "namespace": "data", "uid": "u", "resourceVersion": "7",
             "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-01T00:00:01Z",
             "deletionGracePeriodSeconds": 30, "labels": { "a": "b" }, "annotations": { "c": "d" },
             "finalizers": ["f"],
-            "ownerReferences": [{ "apiVersion": "v", "kind": "K", "name": "o", "uid": "u-2" }],
         });
         let known: ObjectMeta = serde_json::from_value(metadata.clone()).unwrap();
         let mut pod = json!({ "metadata": metadata });
         pod["metadata"]["managedFields"] =
             json!([{ "manager": "m", "fieldsV1": { "f:spec": {} } }]);
+        pod["metadata"]["ownerReferences"] =
+            json!([{ "apiVersion": "v", "kind": "K", "name": "o", "uid": "u-2" }]);
         assert_eq!(serde_json::from_value::<WorkerPod>(pod).unwrap().metadata, known);
     }
 

@@ -75,3 +75,22 @@ impl JsonSchema for PodTemplate {
         PodTemplateSpec::json_schema(generator)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_trimmed_template_the_image_is_left() {
+        for image in [Some("duckdb:1"), None] {
+            let mut template = PodTemplate::new(serde_json::json!({ "spec": {
+                "containers": [{ "name": "side" }, { "name": DUCKDB_CONTAINER, "image": image }],
+            } }));
+            template.trim();
+            assert_eq!(template.image(), image);
+            // Whoever trims twice loses nothing.
+            template.trim();
+            assert_eq!(template.image(), image);
+        }
+    }
+}

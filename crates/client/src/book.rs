@@ -214,6 +214,29 @@ mod tests {
         LeaseFence { key, owner: Owner::new("user:me:1").unwrap(), epoch: Epoch::FIRST }
     }
 
+    fn stored(version: &str) -> Arc<Stored> {
+        let worker = serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "w", "namespace": "a", "uid": "u", "resourceVersion": version },
+            "spec": { "template": { "spec": { "containers": [{ "name": "duckdb", "image": "i" }] } } },
+        }));
+        Arc::new(Stored::answered(worker.unwrap()).unwrap())
+    }
+
+    #[test]
+    fn of_the_same_version_one_copy_is_kept_and_doubt_stays() {
+        let (old, own, cached, new) = (stored("9"), stored("10"), stored("10"), stored("11"));
+        let mut slot = Slot::default();
+        slot.learn(&own);
+        slot.learn(&old);
+        assert!(Arc::ptr_eq(slot.known().unwrap(), &own), "it never goes back");
+        slot.distrust();
+        slot.learn(&cached);
+        assert!(Arc::ptr_eq(slot.known().unwrap(), &cached));
+        assert!(slot.current().is_none(), "the same version is no news");
+        slot.learn(&new);
+        assert!(Arc::ptr_eq(&slot.current().unwrap(), &new));
+    }
+
     #[tokio::test]
     async fn a_worker_that_goes_while_somebody_is_at_it_is_forgotten_afterwards() {
         let (book, uid) = (Arc::new(Book::default()), Uid::new("u").unwrap());

@@ -198,3 +198,28 @@ fn expire(desk: &Arc<Desk>, ticket: String, patience: Duration) -> Expiry {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::super::desk::Origin;
+    use super::*;
+    use crate::engine::session::Patience;
+    use crate::engine::{EngineSettings, Instance, Session};
+
+    #[tokio::test]
+    async fn a_result_that_comes_when_its_session_has_ended_is_refused() {
+        let instance = Instance::open(&EngineSettings::default()).unwrap();
+        let patience = Patience { statement: None, busy: Duration::from_secs(1) };
+        let desk = Desk::new(Session::open(&instance, patience).unwrap(), Origin::Action);
+        let statement = || Statement::plain("SELECT 1");
+        let wait = Duration::from_mins(1);
+        begin(&desk, statement(), FlightDescriptor::default(), wait).await.unwrap();
+        desk.results.close();
+        assert!(desk.results.is_empty());
+        let refused = begin(&desk, statement(), FlightDescriptor::default(), wait).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Cancelled);
+        assert!(desk.results.is_empty());
+    }
+}

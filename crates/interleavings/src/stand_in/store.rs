@@ -28,13 +28,13 @@ pub struct Stored {
 }
 
 impl Stored {
-    pub fn parse(object: &DuckWorker) -> Result<Self, Unreadable> {
+    pub fn answered(object: DuckWorker) -> Result<Self, Unreadable> {
         let version = object.metadata.resource_version.as_ref().map(Version::new);
         Ok(Self {
-            worker: parse::worker(object)?,
+            worker: parse::worker(&object)?,
             version: version.ok_or(Unreadable::Missing("metadata.resourceVersion"))?,
             finalizers: Vec::new(),
-            wire: object.status.clone(),
+            wire: object.status,
         })
     }
 
@@ -115,7 +115,7 @@ impl WorkerStore {
         let object = self.server.get(name);
         shuttle::future::yield_now().await;
         let what = || format!("reading {name}");
-        let parsed = object.map(|object| Stored::parse(&object)).transpose();
+        let parsed = object.map(Stored::answered).transpose();
         parsed.map_err(|source| Error::Unreadable { what: what(), source })
     }
 
@@ -147,7 +147,7 @@ impl WorkerStore {
         // And back.
         shuttle::future::yield_now().await;
         match answer {
-            Ok(object) => match Stored::parse(&object) {
+            Ok(object) => match Stored::answered(object) {
                 Ok(stored) => Answer::Applied(Arc::new(stored)),
                 Err(_) => Answer::Unknown(Doubt::Moved),
             },
