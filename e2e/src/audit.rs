@@ -9,6 +9,7 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -26,6 +27,9 @@ use crate::wait::PATIENCE;
 /// How soon the watching thread notices that nobody listens any more.
 const LISTENER_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
+/// How long changes are gathered before the log is read again.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// How much of the log is read at once to find the end of its last line.
 const PIECE: usize = 4096;
 
@@ -35,9 +39,13 @@ pub struct AuditLog {
     path: PathBuf,
 }
 
-/// A place in an audit log.
+/// A moment in an audit log: what the API server received before it does not count, even if it was
+/// answered later. A watch may tell of a write before its event is written.
 #[derive(Clone, Copy, Debug)]
-pub struct AuditMark(u64);
+pub struct AuditMark {
+    place: u64,
+    moment: Timestamp,
+}
 
 impl AuditLog {
     pub(crate) fn new(path: PathBuf) -> Self {
@@ -49,8 +57,16 @@ impl AuditLog {
         &self.path
     }
 
-    /// The present end of the log; a line that is half written lies behind it.
+    /// This moment.
+    #[allow(clippy::disallowed_methods, reason = "API servers under test run on this machine")]
     pub fn mark(&self) -> Result<AuditMark> {
+        // First the place: what is received from the moment on is written behind it.
+        let place = self.end()?;
+        Ok(AuditMark { place, moment: Timestamp::now() })
+    }
+
+    /// The present end of the log; a line that is half written lies behind it.
+    fn end(&self) -> Result<u64> {
         let mut file = self.open()?;
         let mut end = file.metadata()?.len();
         let mut piece = [0; PIECE];
@@ -60,27 +76,36 @@ impl AuditLog {
             file.seek(SeekFrom::Start(begin))?;
             file.read_exact(piece)?;
             if let Some(newline) = piece.iter().rposition(|byte| *byte == b'\n') {
-                return Ok(AuditMark(begin + newline as u64 + 1));
+                return Ok(begin + newline as u64 + 1);
             }
             end = begin;
         }
-        Ok(AuditMark(0))
+        Ok(0)
     }
 
-    /// The events since a mark. The last request may still be missing: its event is written when
-    /// the answer is already on its way. To be sure of one, use [`AuditLog::await_events`].
-    pub fn since(&self, mark: AuditMark) -> Result<Vec<AuditEvent>> {
+    /// The events of requests since a mark. The last request may still be missing: its event is
+    /// written when the answer is already on its way. To be sure of one, use
+    /// [`AuditLog::await_events`].
+    pub fn since(&self, mut mark: AuditMark) -> Result<Vec<AuditEvent>> {
+        self.read_on(&mut mark)
+    }
+
+    /// The same, and moves the mark's place behind what was read.
+    fn read_on(&self, mark: &mut AuditMark) -> Result<Vec<AuditEvent>> {
         let mut text = String::new();
         let mut file = self.open()?;
-        file.seek(SeekFrom::Start(mark.0))?;
+        file.seek(SeekFrom::Start(mark.place))?;
         file.read_to_string(&mut text)?;
         // The last line may be half written.
-        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-        let event = |line: &str| {
+        let complete = text.rfind('\n').map_or("", |end| &text[..=end]);
+        mark.place += complete.len() as u64;
+        let event = |line: &str| -> Result<AuditEvent> {
             serde_json::from_str(line)
                 .with_context(|| format!("{}: not an audit event: {line}", self.path.display()))
         };
-        complete.lines().map(event).collect()
+        let mut events = complete.lines().map(event).collect::<Result<Vec<_>>>()?;
+        events.retain(|event| event.request_received_timestamp >= mark.moment);
+        Ok(events)
     }
 
     /// Waits until the events since a mark fulfil a condition, and returns them. `what` completes
@@ -92,13 +117,17 @@ impl AuditLog {
         condition: impl Fn(&[AuditEvent]) -> bool,
     ) -> Result<Vec<AuditEvent>> {
         let mut changes = self.changes()?;
+        let (mut rest, mut events) = (mark, Vec::new());
         let seen = async {
             loop {
-                let events = self.since(mark)?;
+                events.append(&mut self.read_on(&mut rest)?);
                 if condition(&events) {
                     return anyhow::Ok(events);
                 }
                 changes.recv().await.context("the audit log cannot be watched")?;
+                // The log of a busy server changes without end, and the controller of a test may
+                // run on this very thread.
+                tokio::time::sleep(GATHER).await;
             }
         };
         match tokio::time::timeout(PATIENCE, seen).await {
@@ -258,6 +287,7 @@ pub struct AuditResponse {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write as _;
 
     use super::*;
 
@@ -267,10 +297,34 @@ mod tests {
         let log = AuditLog::new(folder.path().join("audit.log"));
         for (text, end) in [("", 0), ("half", 0), ("one\nhalf", 4), ("one\ntwo\n", 8)] {
             fs::write(log.path(), text)?;
-            assert_eq!(log.mark()?.0, end, "{text:?}");
+            assert_eq!(log.end()?, end, "{text:?}");
         }
         fs::write(log.path(), format!("one\n{}", "x".repeat(2 * PIECE)))?;
-        assert_eq!(log.mark()?.0, 4);
+        assert_eq!(log.end()?, 4);
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_received_before_the_mark_does_not_count_and_nothing_is_read_twice() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let log = AuditLog::new(folder.path().join("audit.log"));
+        fs::write(log.path(), "an older line\n")?;
+        let mut mark = log.mark()?;
+        let event = |id: &str, received: Timestamp| {
+            let event = serde_json::json!({ "auditID": id, "stage": "ResponseComplete",
+                "verb": "get", "requestURI": "/", "user": { "username": "a" },
+                "requestReceivedTimestamp": received, "stageTimestamp": received });
+            format!("{event}\n")
+        };
+        let mut file = fs::OpenOptions::new().append(true).open(log.path())?;
+        let before = mark.moment - Duration::from_millis(1);
+        write!(file, "{}{}", event("late", before), event("new", mark.moment))?;
+        let ids = |events: &[AuditEvent]| events.iter().map(|e| e.audit_id.clone()).collect();
+        let read: Vec<_> = ids(&log.read_on(&mut mark)?);
+        assert_eq!(read, ["new"]);
+        write!(file, "{}", event("newer", mark.moment))?;
+        let read: Vec<_> = ids(&log.read_on(&mut mark)?);
+        assert_eq!(read, ["newer"]);
         Ok(())
     }
 }
