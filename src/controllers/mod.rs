@@ -5,6 +5,7 @@ pub mod links;
 pub mod nodes;
 pub mod pool;
 pub mod requeue;
+pub mod secrets;
 pub mod streams;
 pub mod tenant;
 pub mod watches;

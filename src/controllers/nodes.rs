@@ -4,14 +4,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use duckworker_api::{DuckWorker, WorkerPod};
 use duckworker_client::Connection;
-use duckworker_client::cache::guarded_watch;
+use duckworker_client::cache::{Readable, guarded_watch};
 use duckworker_core::plan::observed::PodSeen;
 use duckworker_core::plan::worker::NodeStanding;
 use futures::{Stream, TryStreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
@@ -30,7 +29,7 @@ pub fn watch(
     connection: &Connection,
 ) -> (Store<Node>, impl Stream<Item = Touched<Node>> + Send + use<>) {
     let (reader, writer) = store();
-    let api: Api<DeserializeGuard<Node>> = Api::all(connection.client.clone());
+    let api: Api<Readable<Node>> = Api::all(connection.client.clone());
     let events = guarded_watch(api, watcher::Config::default(), &connection.dice);
     let events = events.modify(trim).map_ok(mark_deleted);
     let changes = reflector(writer, events).touched_objects();

@@ -89,10 +89,13 @@ pub fn report<K: Resource<DynamicType = ()>, T, Q: std::error::Error + 'static>(
             let (kind, error) = (K::kind(&()), crate::text::chain(error));
             tracing::warn!(%kind, name = %object.name, namespace = ?object.namespace, error, "reconcile failed; it is tried again");
         }
-        Err(error) => {
-            tracing::warn!(error = crate::text::chain(error), "a watch failed; it is tried again");
-        }
+        Err(error) => report_watch(error),
     }
+}
+
+/// Logs that a watch broke.
+pub fn report_watch(error: &(impl std::error::Error + 'static)) {
+    tracing::warn!(error = crate::text::chain(error), "a watch failed; it is tried again");
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duckworker_api::{DuckWorker, WorkerPod, labels};
-use duckworker_client::cache::{guarded_watch, trim_meta, watch_backoff};
+use duckworker_client::cache::{Readable, guarded_watch};
 use duckworker_client::{Connection, WorkerCache};
 use duckworker_core::{Uid, WorkerState};
 use futures::{Stream, StreamExt, stream};
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Secret;
-use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
+use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
 use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -103,16 +103,50 @@ pub enum Told {
     Relisted,
 }
 
+/// What a pod or a secret says of itself. Whose it is, [`duckworker_api::owned`] says.
+pub trait OfWorker {
+    /// Its namespace.
+    fn namespace(&self) -> Option<&str>;
+    /// The name of its worker, by its label.
+    fn worker_name(&self) -> Option<&str>;
+    /// The uid of its worker, by its label.
+    fn worker_uid(&self) -> Option<&str>;
+    /// When it was created.
+    fn created(&self) -> Option<Timestamp>;
+    /// Whether it is being deleted.
+    fn is_leaving(&self) -> bool;
+}
+
+impl OfWorker for WorkerPod {
+    fn namespace(&self) -> Option<&str> {
+        self.metadata.namespace.as_deref()
+    }
+
+    fn worker_name(&self) -> Option<&str> {
+        self.labels().get(labels::WORKER_NAME).map(String::as_str)
+    }
+
+    fn worker_uid(&self) -> Option<&str> {
+        self.labels().get(labels::WORKER_UID).map(String::as_str)
+    }
+
+    fn created(&self) -> Option<Timestamp> {
+        self.metadata.creation_timestamp.as_ref().map(|time| time.0)
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+}
+
 impl Told {
-    fn by<K: ResourceExt>(event: &watcher::Event<K>) -> Option<Self> {
+    fn by<K: OfWorker>(event: &watcher::Event<K>) -> Option<Self> {
         match event {
             watcher::Event::Init => None,
             watcher::Event::InitDone => Some(Self::Relisted),
             watcher::Event::Apply(child)
             | watcher::Event::InitApply(child)
-            | watcher::Event::Delete(child) => {
-                Uid::new(child.labels().get(labels::WORKER_UID)?).ok().map(Self::Shown)
-            }
+            | watcher::Event::Delete(child) => Uid::new(child.worker_uid()?).ok().map(Self::Shown),
         }
     }
 }
@@ -131,70 +165,19 @@ pub fn pods<F: Fn(Told) + Send + 'static>(
     follow: F,
 ) -> (Store<WorkerPod>, impl Stream<Item = Touched<WorkerPod>> + Send + use<F>) {
     let (reader, writer) = store();
-    let api: Api<DeserializeGuard<WorkerPod>> = scope.api(&connection.client);
+    let api: Api<Readable<WorkerPod>> = scope.api(&connection.client);
     let events = guarded_watch(api, ours(), &connection.dice).modify(WorkerPod::trim);
     let events = reflector(writer, events);
     (reader, events.inspect(move |event| tell(event, &follow)).touched_objects())
 }
 
-fn tell<K: ResourceExt>(event: &watcher::Result<watcher::Event<K>>, follow: &impl Fn(Told)) {
+pub(super) fn tell<K: OfWorker>(
+    event: &watcher::Result<watcher::Event<K>>,
+    follow: &impl Fn(Told),
+) {
     if let Some(told) = event.as_ref().ok().and_then(Told::by) {
         follow(told);
     }
-}
-
-/// Secrets of workers, by our label: metadata only, no secret byte enters this process.
-pub fn secrets<F: Fn(Told) + Send + 'static>(
-    connection: &Connection,
-    scope: &Scope,
-    follow: F,
-) -> (
-    Store<PartialObjectMeta<Secret>>,
-    impl Stream<Item = Touched<PartialObjectMeta<Secret>>> + Send + use<F>,
-) {
-    let (reader, writer) = store();
-    let api: Api<PartialObjectMeta<Secret>> = scope.api(&connection.client);
-    let events = watcher(api, ours()).backoff(watch_backoff(&connection.dice)).modify(|secret| {
-        trim_meta(&mut secret.metadata);
-        secret.metadata.owner_references = None;
-    });
-    let events = reflector(writer, gone_with_their_namespace(events, connection, scope));
-    (reader, events.inspect(move |event| tell(event, &follow)).touched_objects())
-}
-
-/// In a namespace that is being deleted our right to see secrets may be gone before our finalizers
-/// are. Its secrets go with it: who may not look takes them for gone, and can finish its workers.
-fn gone_with_their_namespace<K: Send + 'static, S>(
-    events: S,
-    connection: &Connection,
-    scope: &Scope,
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K, S>
-where
-    S: Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
-{
-    let connection = connection.clone();
-    let namespace = scope.namespace().map(str::to_owned);
-    let seen = events.then(move |event| {
-        let (connection, namespace) = (connection.clone(), namespace.clone());
-        async move {
-            let refused = event.as_ref().is_err_and(is_forbidden);
-            let Some(namespace) = namespace.filter(|_| refused) else { return vec![event] };
-            match connection.is_namespace_ending(&namespace).await {
-                Ok(true) => vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)],
-                _ => vec![event],
-            }
-        }
-    });
-    seen.flat_map(stream::iter)
-}
-
-fn is_forbidden(error: &watcher::Error) -> bool {
-    let (watcher::Error::InitialListFailed(cause) | watcher::Error::WatchStartFailed(cause)) =
-        error
-    else {
-        return false;
-    };
-    matches!(cause, kube::Error::Api(status) if status.code == 403)
 }
 
 /// Leases of instances. `gone` is told of each that was deleted.
@@ -204,7 +187,7 @@ pub fn leases<F: Fn() + Send + 'static>(
     gone: F,
 ) -> (Store<Lease>, impl Stream<Item = Touched<Lease>> + Send + use<F>) {
     let (reader, writer) = store();
-    let api: Api<DeserializeGuard<Lease>> = Api::namespaced(connection.client.clone(), namespace);
+    let api: Api<Readable<Lease>> = Api::namespaced(connection.client.clone(), namespace);
     let selector = format!("{}={}", labels::COMPONENT, labels::CONTROL_PLANE);
     let config = watcher::Config::default().labels(&selector);
     let events =
@@ -216,15 +199,14 @@ pub fn leases<F: Fn() + Send + 'static>(
     (reader, events.touched_objects())
 }
 
-fn ours() -> watcher::Config {
+pub(super) fn ours() -> watcher::Config {
     watcher::Config::default().labels(labels::WORKER_UID)
 }
 
 /// The worker that a pod or a secret says it belongs to. A hint only: it decides who is looked
 /// at, not what is done.
-pub fn worker_of<K: ResourceExt>(child: &K) -> Option<ObjectRef<DuckWorker>> {
-    let name = child.labels().get(labels::WORKER_NAME)?;
-    Some(ObjectRef::new(name).within(&child.namespace()?))
+pub fn worker_of<K: OfWorker>(child: &K) -> Option<ObjectRef<DuckWorker>> {
+    Some(ObjectRef::new(child.worker_name()?).within(child.namespace()?))
 }
 
 /// The workers that a change of an instance's Lease concerns: all but those that a live controller

@@ -14,11 +14,11 @@ use duckworker_client::{DeletePermit, Error};
 use duckworker_core::plan::janitor::strays::{Child, MadeFor, is_stranded};
 use duckworker_core::planted::{Bug, planted};
 use duckworker_core::{Uid, WorkerKey};
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::core::{ObjectMeta, PartialObjectMeta};
 
 use super::round::{Act, Round, state_of};
+use crate::controllers::secrets::SecretSeen;
+use crate::controllers::watches::OfWorker;
 
 /// Nobody waits for what a stray still does.
 const GRACE: Duration = Duration::from_secs(30);
@@ -49,7 +49,7 @@ impl Round<'_> {
         self.each(found, |stray| self.sweep_secret(stray)).await;
     }
 
-    fn strays<K: ResourceExt>(
+    fn strays<K: OfWorker>(
         &self,
         objects: impl Iterator<Item = Arc<K>>,
         key_of: impl Fn(&K) -> Option<WorkerKey>,
@@ -58,14 +58,10 @@ impl Round<'_> {
         let census = self.census();
         let stray = |object: Arc<K>| {
             let key = key_of(&object)?;
-            let meta = object.meta();
             let made_for =
                 census.get(key.uid.as_str()).map_or(MadeFor::Missing, |worker| known(worker, &key));
-            let child = Child {
-                made_for,
-                created: meta.creation_timestamp.as_ref()?.0,
-                leaving: meta.deletion_timestamp.is_some(),
-            };
+            let child =
+                Child { made_for, created: object.created()?, leaving: object.is_leaving() };
             is_stranded(&child, now, &limits).then_some(Stray { object, key, made_for })
         };
         objects.filter_map(stray).collect()
@@ -104,20 +100,21 @@ impl Round<'_> {
         Ok(Act::Acted)
     }
 
-    async fn sweep_secret(&self, stray: Stray<PartialObjectMeta<Secret>>) -> Result<Act, Error> {
+    async fn sweep_secret(&self, stray: Stray<SecretSeen>) -> Result<Act, Error> {
         let Some(permit) = self.permit(&stray).await? else { return Ok(Act::Missed) };
         #[cfg(feature = "planted")]
         if planted(Bug::PeersSecretSwept) {
-            return self.tools.children.planted_delete(&stray.object).await.map(|()| Act::Acted);
+            let SecretSeen { namespace, name, .. } = &*stray.object;
+            return self.tools.children.planted_delete(namespace, name).await.map(|()| Act::Acted);
         }
         let PodStanding::Gone(gone) = self.tools.children.pod_standing(permit).await? else {
             return Ok(Act::Missed);
         };
-        if self.tools.children.sweep_secret(gone, &stray.object).await? {
-            tracing::info!(secret = %stray.object.name_any(), worker = %stray.key, made_for = ?stray.made_for, "stray secret deleted");
+        if self.tools.children.sweep_secret(gone, &stray.object.name).await? {
+            tracing::info!(secret = %stray.object.name, worker = %stray.key, made_for = ?stray.made_for, "stray secret deleted");
             return Ok(Act::Acted);
         }
-        self.memory.foreign_secrets.remember(&stray.object.metadata);
+        self.memory.foreign_secrets.remember(&stray.object);
         Ok(Act::Missed)
     }
 }
@@ -137,16 +134,16 @@ fn known(worker: &DuckWorker, key: &WorkerKey) -> MadeFor {
 pub struct ForeignSecrets(Mutex<HashSet<(String, String)>>);
 
 impl ForeignSecrets {
-    fn remember(&self, meta: &ObjectMeta) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(identity(meta));
+    fn remember(&self, secret: &SecretSeen) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(identity(secret));
     }
 
     /// Drops the known ones, and forgets those that are not found any more.
-    fn retain_new(&mut self, found: &mut Vec<Stray<PartialObjectMeta<Secret>>>) {
+    fn retain_new(&mut self, found: &mut Vec<Stray<SecretSeen>>) {
         let known = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         let mut met = HashSet::new();
         found.retain(|stray| {
-            let identity = identity(&stray.object.metadata);
+            let identity = identity(&stray.object);
             let is_new = !known.contains(&identity);
             if !is_new {
                 met.insert(identity);
@@ -157,27 +154,27 @@ impl ForeignSecrets {
     }
 }
 
-fn identity(meta: &ObjectMeta) -> (String, String) {
-    let text = |part: &Option<String>| part.clone().unwrap_or_default();
-    (text(&meta.uid), text(&meta.resource_version))
+fn identity(secret: &SecretSeen) -> (String, String) {
+    (secret.uid.clone(), secret.version.clone())
 }
 
 /// For whom a pod was made: it bears its worker's name, and the uid in its environment.
 fn pod_key(pod: &WorkerPod) -> Option<WorkerKey> {
     let uid = Uid::new(owned::pod_worker_uid(pod)?).ok()?;
-    Some(WorkerKey { namespace: pod.namespace()?, name: pod.name_any(), uid })
+    Some(WorkerKey { namespace: pod.metadata.namespace.clone()?, name: pod.name_any(), uid })
 }
 
 /// For whom a secret says it was made: its name is made of its worker's. The uid is the label's,
 /// which proves nothing; so the secret's data are asked before it is deleted.
-fn secret_key(secret: &PartialObjectMeta<Secret>) -> Option<WorkerKey> {
-    let uid = Uid::new(secret.labels().get(labels::WORKER_UID)?).ok()?;
-    let name = secret.metadata.name.as_deref()?.strip_suffix(labels::SECRET_SUFFIX)?;
-    Some(WorkerKey { namespace: secret.namespace()?, name: name.to_owned(), uid })
+fn secret_key(secret: &SecretSeen) -> Option<WorkerKey> {
+    let uid = Uid::new(secret.worker_uid()?).ok()?;
+    let name = secret.name.strip_suffix(labels::SECRET_SUFFIX)?;
+    Some(WorkerKey { namespace: secret.namespace.clone(), name: name.to_owned(), uid })
 }
 
 #[cfg(test)]
 mod tests {
+    use kube::core::ObjectMeta;
     use serde_json::json;
 
     use super::*;
@@ -195,11 +192,11 @@ mod tests {
         serde_json::from_value(pod).unwrap()
     }
 
-    fn secret(name: &str, uid: &str) -> PartialObjectMeta<Secret> {
-        let secret = json!({ "metadata": {
+    fn secret(name: &str, uid: &str) -> SecretSeen {
+        let metadata = json!({
             "name": name, "namespace": "data", "labels": { labels::WORKER_UID: uid },
-        } });
-        serde_json::from_value(secret).unwrap()
+        });
+        serde_json::from_value::<ObjectMeta>(metadata).unwrap().into()
     }
 
     #[test]
@@ -228,7 +225,7 @@ mod tests {
         let mut found = vec![stray()];
         foreign.retain_new(&mut found);
         assert_eq!(found.len(), 1);
-        foreign.remember(&found[0].object.metadata);
+        foreign.remember(&found[0].object);
         foreign.retain_new(&mut found);
         assert!(found.is_empty());
         foreign.retain_new(&mut found);

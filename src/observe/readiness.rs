@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A name, and whether it is ready.
 type Part = (&'static str, Arc<AtomicBool>);
 
-/// The parts that must be ready before the process is. Parts are named before the admin server
-/// starts; with none named it is ready at once.
+/// The parts that must be ready before the process is. It answers before the first is named: until
+/// then it is not.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     parts: Arc<Mutex<Vec<Part>>>,
@@ -26,6 +26,9 @@ impl Readiness {
     /// The parts that are not ready, by name.
     pub fn waiting_for(&self) -> Vec<&'static str> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if parts.is_empty() {
+            return vec!["start"];
+        }
         let waiting = parts.iter().filter(|(_, ready)| !ready.load(Ordering::Acquire));
         let mut names: Vec<_> = waiting.map(|&(name, _)| name).collect();
         names.sort_unstable();
@@ -65,7 +68,7 @@ mod tests {
     #[test]
     fn every_part_counts() {
         let readiness = Readiness::default();
-        assert!(readiness.waiting_for().is_empty());
+        assert_eq!(readiness.waiting_for(), ["start"]);
         let instance = readiness.part("instance");
         let caches = readiness.part("caches");
         assert_eq!(readiness.waiting_for(), ["caches", "instance"]);

@@ -15,6 +15,7 @@
 //! | [`samples`] | objects to start from |
 //! | [`generated`] | the files that are made of all that |
 //! | [`template`] | a pod template kept as JSON, so that newer fields survive |
+//! | [`decode`] | how an object is read for a cache |
 //! | [`pod`] | a pod as the plans read it, and no more of it |
 //! | [`owned`] | whose a pod or a secret is |
 //! | [`marks`] | whether a pod says that it is busy or idle |
@@ -23,6 +24,7 @@
 pub mod cel;
 pub mod claim;
 pub mod crd;
+pub mod decode;
 pub mod generated;
 pub mod labels;
 pub mod marks;

@@ -1,21 +1,24 @@
 //! A pod as the plans read it.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::core::ObjectMeta;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::labels::{DUCKDB_CONTAINER, SAFE_TO_EVICT, SECRET_UID_ENV, UID_ENV};
+use crate::decode::lean_metadata;
+use crate::labels::{
+    BUSY, DUCKDB_CONTAINER, SAFE_TO_EVICT, SECRET_UID_ENV, UID_ENV, WORKER_NAME, WORKER_UID,
+};
+
+/// The conditions that somebody reads.
+const READ: [&str; 3] = ["Ready", "PodScheduled", "DisruptionTarget"];
 
 /// A pod of a worker, and no more of it than is read: a cache holds thousands, and Kubernetes' own
 /// type takes some ten kilobytes for each. It is read only, never written back.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Resource)]
 #[resource(inherit = "Pod")]
 pub struct WorkerPod {
-    /// Its metadata, without what nobody reads: managed fields and owners.
+    /// Its metadata, without its managed fields.
     #[serde(default, deserialize_with = "lean_metadata")]
     pub metadata: ObjectMeta,
     /// What was asked for.
@@ -24,39 +27,6 @@ pub struct WorkerPod {
     /// How it is.
     #[serde(default)]
     pub status: Option<PodStatus>,
-}
-
-/// The managed fields of a pod are twice as large as the rest of it. Its owner references can be forged
-/// and stripped: [`crate::owned`] says whose it is.
-fn lean_metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Meta {
-        name: Option<String>,
-        namespace: Option<String>,
-        uid: Option<String>,
-        resource_version: Option<String>,
-        creation_timestamp: Option<Time>,
-        deletion_timestamp: Option<Time>,
-        deletion_grace_period_seconds: Option<i64>,
-        labels: Option<BTreeMap<String, String>>,
-        annotations: Option<BTreeMap<String, String>>,
-        finalizers: Option<Vec<String>>,
-    }
-    let meta = Meta::deserialize(from)?;
-    Ok(ObjectMeta {
-        name: meta.name,
-        namespace: meta.namespace,
-        uid: meta.uid,
-        resource_version: meta.resource_version,
-        creation_timestamp: meta.creation_timestamp,
-        deletion_timestamp: meta.deletion_timestamp,
-        deletion_grace_period_seconds: meta.deletion_grace_period_seconds,
-        labels: meta.labels,
-        annotations: meta.annotations,
-        finalizers: meta.finalizers,
-        ..ObjectMeta::default()
-    })
 }
 
 /// What was asked for.
@@ -145,6 +115,11 @@ impl WorkerPod {
 
     /// Drops what a cache does not need, and the room that reading took.
     pub fn trim(&mut self) {
+        // They can be forged and stripped: `owned` says whose it is.
+        self.metadata.owner_references = None;
+        if let Some(labels) = self.metadata.labels.as_mut() {
+            labels.retain(|name, _| [WORKER_NAME, WORKER_UID, BUSY].contains(&name.as_str()));
+        }
         if let Some(annotations) = self.metadata.annotations.as_mut() {
             annotations.retain(|name, _| name == SAFE_TO_EVICT);
         }
@@ -156,6 +131,7 @@ impl WorkerPod {
             container.env.shrink_to_fit();
         }
         if let Some(status) = self.status.as_mut() {
+            status.conditions.retain(|condition| READ.contains(&condition.type_.as_str()));
             status.conditions.shrink_to_fit();
             status.init_container_statuses.shrink_to_fit();
             status.container_statuses.shrink_to_fit();
@@ -175,8 +151,11 @@ mod tests {
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
                 "name": "w1",
-                "labels": { "a": "b" },
+                "labels": { "a": "b", WORKER_NAME: "w1", WORKER_UID: "u-1", BUSY: "true" },
                 "annotations": { SAFE_TO_EVICT: "true", "other": "long" },
+                "ownerReferences": [
+                    { "apiVersion": "v", "kind": "K", "name": "o", "uid": "u-2" },
+                ],
             },
             "spec": { "nodeName": "n", "volumes": [{ "name": "v" }], "containers": [
                 { "name": "side", "env": [{ "name": UID_ENV, "value": "forged" }] },
@@ -188,39 +167,31 @@ mod tests {
             ] },
             "status": {
                 "phase": "Running", "podIP": "10.0.0.7",
-                "conditions": [{ "type": "Ready", "status": "True", "lastProbeTime": null }],
+                "conditions": [
+                    { "type": "Ready", "status": "True", "lastProbeTime": null },
+                    { "type": "PodScheduled", "status": "False", "message": "m" },
+                    { "type": "Initialized", "status": "True" },
+                    { "type": "DisruptionTarget", "status": "True", "reason": "r" },
+                ],
                 "containerStatuses": [{ "name": DUCKDB_CONTAINER, "state": { "running": {} } }],
             },
         }))
         .unwrap();
-        let whole = pod.clone();
+        let mut whole = pod.clone();
         pod.trim();
+        whole.status.as_mut().unwrap().conditions.retain(|c| c.type_ != "Initialized");
         assert_eq!(pod.status, whole.status);
         assert_eq!(pod.spec.node_name, whole.spec.node_name);
-        assert_eq!(pod.metadata.labels, whole.metadata.labels);
+        let labels: Vec<_> =
+            pod.metadata.labels.iter().flatten().map(|(name, _)| &**name).collect();
+        assert_eq!(labels, [BUSY, WORKER_NAME, WORKER_UID]);
         assert_eq!(pod.metadata.annotations.as_ref().unwrap().len(), 1);
+        assert_eq!(pod.metadata.owner_references, None);
         assert_eq!(
             (pod.variable(UID_ENV), pod.variable(SECRET_UID_ENV)),
             (Some("u-1"), Some("u-2"))
         );
         assert_eq!((pod.variable("OTHER"), pod.spec.containers.len()), (None, 1));
-    }
-
-    #[test]
-    fn of_its_metadata_all_is_read_but_managed_fields_and_owners() {
-        let metadata = json!({
-            "name": "w1", "namespace": "data", "uid": "u", "resourceVersion": "7",
-            "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-01T00:00:01Z",
-            "deletionGracePeriodSeconds": 30, "labels": { "a": "b" }, "annotations": { "c": "d" },
-            "finalizers": ["f"],
-        });
-        let known: ObjectMeta = serde_json::from_value(metadata.clone()).unwrap();
-        let mut pod = json!({ "metadata": metadata });
-        pod["metadata"]["managedFields"] =
-            json!([{ "manager": "m", "fieldsV1": { "f:spec": {} } }]);
-        pod["metadata"]["ownerReferences"] =
-            json!([{ "apiVersion": "v", "kind": "K", "name": "o", "uid": "u-2" }]);
-        assert_eq!(serde_json::from_value::<WorkerPod>(pod).unwrap().metadata, known);
     }
 
     #[test]

@@ -2,25 +2,27 @@
 //! not there, which for us means hands off.
 
 mod departed;
+mod readable;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
+use duckworker_api::decode::Decode;
 use duckworker_api::{DuckTenant, DuckWorker, DuckWorkerClaim, DuckWorkerPool};
 use duckworker_core::{Uid, WorkerState};
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, Stream, StreamExt};
-use kube::core::{DeserializeGuard, NamespaceResourceScope, ObjectMeta};
+use kube::core::{NamespaceResourceScope, ObjectMeta};
 use kube::runtime::reflector::{self, Lookup, ObjectRef, Store};
 use kube::runtime::watcher::ExponentialBackoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use self::departed::Departed;
+pub use self::readable::{Readable, Undecodable};
 use crate::claims::ClaimSnapshot;
 use crate::connection::Connection;
 use crate::dice::Dice;
@@ -57,7 +59,7 @@ pub trait Cached:
     + Clone
     + Debug
     + Default
-    + DeserializeOwned
+    + Decode
     + Send
     + Sync
     + 'static
@@ -89,7 +91,7 @@ impl<K: Cached> Cache<K> {
     where
         F: FnMut(&watcher::Event<K>) + Send + 'static,
     {
-        let api: Api<DeserializeGuard<K>> = scoped(&connection.client, namespace);
+        let api: Api<Readable<K>> = scoped(&connection.client, namespace);
         let (store, writer) = reflector::store();
         let (filled, is_filled) = watch::channel(false);
         let departed = Arc::new(Departed::default());
@@ -192,9 +194,8 @@ impl Cached for DuckWorker {
 impl Cached for DuckWorkerPool {
     type Snapshot = PoolSnapshot;
 
-    fn trim(&mut self) {
-        self.metadata.managed_fields = None;
-    }
+    /// There are few.
+    fn trim(&mut self) {}
 
     fn snapshot(object: Arc<Self>, _: Seal) -> Option<PoolSnapshot> {
         PoolSnapshot::parse(object).ok()
@@ -238,7 +239,7 @@ impl<K: Cached> Debug for Cache<K> {
     }
 }
 
-fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<DeserializeGuard<K>>
+fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<Readable<K>>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
@@ -277,18 +278,18 @@ pub fn watch_backoff(dice: &Dice) -> ExponentialBackoff {
 /// A watch of one kind that goes on over objects that cannot be decoded, and backs off while the
 /// server is ill.
 pub fn guarded_watch<K>(
-    api: Api<DeserializeGuard<K>>,
+    api: Api<Readable<K>>,
     config: watcher::Config,
     dice: &Dice,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Default + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + Decode + Default + Send + 'static,
 {
     guarded(watcher(api, config).backoff(watch_backoff(dice)))
 }
 
 fn guarded<K>(
-    events: impl Stream<Item = watcher::Result<watcher::Event<DeserializeGuard<K>>>> + Send,
+    events: impl Stream<Item = watcher::Result<watcher::Event<Readable<K>>>> + Send,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send
 where
     K: Resource<DynamicType = ()> + Default + Send + 'static,
@@ -299,23 +300,23 @@ where
     })
 }
 
-fn unguard<K>(event: watcher::Event<DeserializeGuard<K>>) -> Option<watcher::Event<K>>
+fn unguard<K>(event: watcher::Event<Readable<K>>) -> Option<watcher::Event<K>>
 where
     K: Resource<DynamicType = ()> + Default,
 {
     use watcher::Event;
     Some(match event {
-        Event::Apply(DeserializeGuard(Ok(object))) => Event::Apply(object),
-        Event::InitApply(DeserializeGuard(Ok(object))) => Event::InitApply(object),
-        Event::Delete(DeserializeGuard(Ok(object))) => Event::Delete(object),
+        Event::Apply(Readable(Ok(object))) => Event::Apply(object),
+        Event::InitApply(Readable(Ok(object))) => Event::InitApply(object),
+        Event::Delete(Readable(Ok(object))) => Event::Delete(object),
         // Out of the cache with it: what we cannot read we do not act on.
-        Event::Apply(DeserializeGuard(Err(bad))) => {
-            report::<K>(&bad.metadata, &bad.error);
+        Event::Apply(Readable(Err(bad))) => {
+            report::<K>(&bad.metadata, &bad.why);
             Event::Delete(stub(bad.metadata))
         }
-        Event::Delete(DeserializeGuard(Err(bad))) => Event::Delete(stub(bad.metadata)),
-        Event::InitApply(DeserializeGuard(Err(bad))) => {
-            report::<K>(&bad.metadata, &bad.error);
+        Event::Delete(Readable(Err(bad))) => Event::Delete(stub(bad.metadata)),
+        Event::InitApply(Readable(Err(bad))) => {
+            report::<K>(&bad.metadata, &bad.why);
             return None;
         }
         Event::Init => Event::Init,

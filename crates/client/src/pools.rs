@@ -147,8 +147,8 @@ impl PoolStore {
         let request = Request::new(DuckWorker::url_path(&(), Some(&key.namespace)))
             .create(&PostParams::default(), body)
             .map_err(|error| refused(kube::Error::BuildRequest(error)))?;
-        let client = self.client();
-        match answer::ask(self.deadline(), client.request::<DuckWorker>(request)).await {
+        let sent = self.store.connection().send::<DuckWorker>(request);
+        match answer::ask(self.deadline(), sent).await {
             Answer::Applied(worker) => Ok(Made::There(Box::new(worker))),
             Answer::Conflict(_) => self.accept(seen, &name, &what).await,
             other => Err(crate::children::failed(what, other)),

@@ -7,12 +7,12 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use duckworker_api::Unreadable;
+use duckworker_api::decode::Decode;
 use duckworker_core::Version;
 use kube::api::PostParams;
 use kube::core::{NamespaceResourceScope, Request};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::answer::{self, Answer};
@@ -23,10 +23,7 @@ use crate::store::WorkerStore;
 /// An object as it was read. Comes only out of the API server's answers.
 pub(crate) trait Snapshot: Sized {
     /// The kind, as it stands in the API.
-    type Kind: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned;
+    type Kind: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Decode;
 
     /// Parses what a watch or a read showed.
     fn parse(object: Arc<Self::Kind>) -> Result<Self, Unreadable>;
@@ -90,8 +87,7 @@ pub(crate) async fn write<S: Snapshot>(
     let request = Request::new(S::Kind::url_path(&(), Some(&namespace)))
         .replace_subresource("status", &name, &PostParams::default(), body)
         .map_err(|error| refused(kube::Error::BuildRequest(error)))?;
-    let client = &store.connection().client;
-    match answer::ask(store.deadline(), client.request::<S::Kind>(request)).await {
+    match answer::ask(store.deadline(), store.connection().send::<S::Kind>(request)).await {
         Answer::Applied(object) => match S::parse(Arc::new(object)) {
             Ok(snapshot) => Ok(Written::Landed(snapshot)),
             Err(source) => Err(Error::Unreadable { what, source }),

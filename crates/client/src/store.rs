@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
+use duckworker_api::decode::Decode;
 use duckworker_api::{DuckWorker, DuckWorkerStatus, parse};
 use duckworker_core::{Version, Worker, WorkerKey};
 use k8s_openapi::api::core::v1::Namespace;
@@ -151,9 +152,7 @@ impl WorkerStore {
             Ok(request) => request,
             Err(error) => return Answer::Refused(kube::Error::BuildRequest(error)),
         };
-        let client = &self.connection.client;
-        let answer = answer::ask(self.deadline, client.request::<DuckWorker>(request)).await;
-        match answer {
+        match answer::ask(self.deadline, self.connection.send::<DuckWorker>(request)).await {
             Answer::Applied(object) => match Stored::answered(object) {
                 Ok(stored) => Answer::Applied(Arc::new(stored)),
                 // It landed, but we cannot tell what stands there now: a read decides.
@@ -214,6 +213,15 @@ impl Connection {
         let what = format!("reading Namespace {namespace}");
         let found = self.read(CALL_DEADLINE, &what, || api.get_opt(namespace)).await?;
         Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
+    }
+
+    /// Sends a request that is answered with an object of ours.
+    ///
+    /// # Errors
+    /// What the server refused with, or that its answer is no such object.
+    pub(crate) async fn send<K: Decode>(&self, request: http::Request<Vec<u8>>) -> kube::Result<K> {
+        let text = self.client.request_text(request).await?;
+        K::decode(&text).map_err(kube::Error::SerdeError)
     }
 
     /// One read, tried again with back-off while the server is ill: reads change nothing.

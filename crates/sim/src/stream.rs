@@ -64,7 +64,10 @@ impl Follower {
     async fn frame(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                return Some(Ok(Frame::data(Bytes::from(format!("{event}\n")))));
+                // The type first, as the API server writes it: a reader may rely on that.
+                let (kind, object) = (&event["type"], &event["object"]);
+                let line = format!("{{\"type\":{kind},\"object\":{object}}}\n");
+                return Some(Ok(Frame::data(Bytes::from(line))));
             }
             if self.over {
                 return None;

@@ -7,14 +7,13 @@ use std::time::Duration;
 use duckworker_api::pool::budget;
 use duckworker_api::{DuckWorkerPool, labels};
 use duckworker_client::Connection;
-use duckworker_client::cache::{self, Filled, guarded_watch};
+use duckworker_client::cache::{self, Filled, Readable, guarded_watch};
 use duckworker_client::store::version_of;
 use duckworker_core::Uid;
 use duckworker_core::plan::pool::budget::{BudgetStanding, covers};
 use duckworker_core::pool::{Pool, PoolKey};
 use futures::Stream;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
@@ -40,7 +39,7 @@ impl Budgets {
         scope: &Scope,
     ) -> (Self, impl Stream<Item = Touched<PodDisruptionBudget>> + Send + use<>) {
         let (store, writer) = store();
-        let api: Api<DeserializeGuard<PodDisruptionBudget>> = scope.api(&connection.client);
+        let api: Api<Readable<PodDisruptionBudget>> = scope.api(&connection.client);
         let ours = watcher::Config::default().labels(labels::POOL_NAME);
         let events = guarded_watch(api, ours, &connection.dice).modify(|budget| {
             budget.managed_fields_mut().clear();

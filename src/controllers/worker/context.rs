@@ -11,8 +11,7 @@ use duckworker_client::{
 use duckworker_core::pool::{Disruption, Reuse, Undeclared};
 use duckworker_core::{Uid, WorkerKey};
 use futures::FutureExt as _;
-use k8s_openapi::api::core::v1::{Node, Secret};
-use kube::core::PartialObjectMeta;
+use k8s_openapi::api::core::v1::Node;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -20,6 +19,7 @@ use super::first_check::AskedInVain;
 use super::made::JustMade;
 use crate::controllers::pool::members::Members;
 use crate::controllers::requeue::Requeue;
+use crate::controllers::secrets::SecretSeen;
 use crate::observe::Observer;
 use crate::peers::Peers;
 
@@ -38,8 +38,8 @@ pub struct Caches {
     pub members: Arc<Members>,
     /// Their pods.
     pub pods: Store<WorkerPod>,
-    /// The metadata of their secrets.
-    pub secrets: Store<PartialObjectMeta<Secret>>,
+    /// What is seen of their secrets.
+    pub secrets: Store<SecretSeen>,
     /// The nodes, of all scopes.
     pub nodes: Store<Node>,
     /// Pods and secrets are there, once this says so.
@@ -100,7 +100,7 @@ impl Caches {
 }
 
 /// The wait for pods and secrets.
-pub fn filled(pods: Store<WorkerPod>, secrets: Store<PartialObjectMeta<Secret>>) -> Filled {
+pub fn filled(pods: Store<WorkerPod>, secrets: Store<SecretSeen>) -> Filled {
     let (pods, secrets) = (cache::filled(pods), cache::filled(secrets));
     async move { pods.await && secrets.await }.boxed().shared()
 }

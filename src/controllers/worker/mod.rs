@@ -48,6 +48,7 @@ use self::made::JustMade;
 use super::links::Links;
 use super::nodes;
 use super::requeue;
+use super::secrets;
 use super::streams::told;
 use super::watches::{self, Scope, Told, WorkerFollower};
 
@@ -98,7 +99,7 @@ pub async fn run(
     };
     let (pods, pod_changes) = watches::pods(connection, scope, follow(JustMade::pod_seen));
     let (secrets, secret_changes) =
-        watches::secrets(connection, scope, follow(JustMade::secret_seen));
+        secrets::watch(connection, scope, follow(JustMade::secret_seen));
     let (nodes, node_changes) = nodes::watch(connection);
     let on_node = pods.clone();
     let filled = context::filled(pods.clone(), secrets.clone());
@@ -126,7 +127,7 @@ pub async fn run(
         .with_config(controller::Config::default().concurrency(context.concurrency))
         .trigger_backoff(watches::Undelayed)
         .watches_stream(pod_changes, |pod| watches::worker_of(&pod))
-        .watches_stream(secret_changes, |secret| watches::worker_of(&secret))
+        .reconcile_on(secret_changes)
         .watches_stream(node_changes, move |node| nodes::workers_on(&on_node, &node))
         .reconcile_on(concerned)
         .reconcile_on(told(seated))

@@ -1,7 +1,7 @@
 //! What is seen of one worker: from caches, from our own writes where those are newer, and from
 //! consistent reads where something seems to be gone.
 
-use duckworker_api::{WorkerPod, labels, owned};
+use duckworker_api::{WorkerPod, owned};
 use duckworker_client::{ClaimSnapshot, Error, Swept, WorkerLease, WorkerSnapshot};
 use duckworker_core::plan::observed::{PodSeen, Whose};
 use duckworker_core::plan::worker::{
@@ -11,12 +11,12 @@ use duckworker_core::plan::worker::{
 use duckworker_core::planted::{Bug, planted};
 use duckworker_core::pool::{Reuse, Undeclared};
 use duckworker_core::{Uid, Worker, WorkerState};
-use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
 use crate::children::pod_view;
 use crate::controllers::nodes;
+use crate::controllers::watches::OfWorker as _;
 
 /// One worker and what it has.
 pub struct Sight {
@@ -217,9 +217,8 @@ async fn look_for_secret(
     let (key, status) = (&worker.key, &worker.status);
     let name = secret_name(worker);
     let reference = ObjectRef::new(&name).within(&key.namespace);
-    let cached = context.caches.secrets.get(&reference).filter(|secret| {
-        secret.labels().get(labels::WORKER_UID).map(String::as_str) == Some(key.uid.as_str())
-    });
+    let cached = context.caches.secrets.get(&reference);
+    let cached = cached.filter(|secret| secret.worker_uid() == Some(key.uid.as_str()));
     if status.state == WorkerState::Pending {
         // Whatever is there already was made by somebody who knew our marks.
         return Ok(SecretStanding::NotMade);
@@ -236,8 +235,9 @@ async fn look_for_secret(
     let mounted = pod.filter(|pod| pod_view::whose(pod, &key.uid) == Whose::Ours);
     let wanted = made.as_ref().map(Uid::as_str).or_else(|| mounted.and_then(owned::pod_secret_uid));
     let is_it = |uid: Option<&str>| uid.is_some_and(|uid| wanted.is_none_or(|own| own == uid));
-    let cached_uid = cached.as_ref().and_then(|secret| secret.metadata.uid.as_deref());
-    if is_it(cached_uid) || context.caches.made.has_unseen_secret(&key.uid) {
+    if is_it(cached.as_ref().map(|secret| secret.uid.as_str()))
+        || context.caches.made.has_unseen_secret(&key.uid)
+    {
         return Ok(SecretStanding::There);
     }
     if planted(Bug::CacheSaysSecretGone) {

@@ -6,7 +6,6 @@ use duckworker_api::{WorkerPod, labels, owned};
 use duckworker_core::planted::{Bug, planted};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
-use kube::core::PartialObjectMeta;
 
 use super::Children;
 use super::create::{by_uid, failed};
@@ -119,7 +118,7 @@ impl Children {
         Ok(Swept::new(gone))
     }
 
-    /// Deletes this one secret of a worker whose pod is gone, if its immutable data say that it is
+    /// Deletes the one secret of this name of a worker whose pod is gone, if its immutable data say that it is
     /// that worker's. False: they do not, or it is gone.
     ///
     /// The janitor learns a worker's name and uid from the secret alone, so it must not reach for
@@ -127,13 +126,8 @@ impl Children {
     ///
     /// # Errors
     /// When the server does not answer or refuses. Nothing follows from that: try again.
-    pub async fn sweep_secret(
-        &self,
-        gone: PodGone,
-        secret: &PartialObjectMeta<Secret>,
-    ) -> Result<bool, Error> {
+    pub async fn sweep_secret(&self, gone: PodGone, name: &str) -> Result<bool, Error> {
         let key = gone.key();
-        let name = secret.metadata.name.as_deref().unwrap_or_default();
         let what = format!("reading Secret {}/{name}", key.namespace);
         let api = self.secrets(&key.namespace);
         let found = self.connection().read(self.deadline(), &what, || api.get_opt(name)).await?;
@@ -164,9 +158,7 @@ impl Children {
     /// Deletes a secret, whosesoever: what a planted bug needs.
     #[cfg(feature = "planted")]
     #[doc(hidden)]
-    pub async fn planted_delete(&self, seen: &PartialObjectMeta<Secret>) -> Result<(), Error> {
-        let namespace = seen.metadata.namespace.as_deref().unwrap_or_default();
-        let name = seen.metadata.name.as_deref().unwrap_or_default();
+    pub async fn planted_delete(&self, namespace: &str, name: &str) -> Result<(), Error> {
         let api = self.secrets(namespace);
         drop(answer::ask(self.deadline(), api.delete(name, &by_uid(None))).await);
         Ok(())
