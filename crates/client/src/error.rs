@@ -34,8 +34,8 @@ pub enum Error {
         /// The last doubt.
         source: Doubt,
     },
-    /// A read failed.
-    #[error("{what}: the API server does not answer")]
+    /// There was no answer, or none that helps: a read failed, or the object moved between two calls.
+    #[error("{what}: no useful answer from the API server; try again")]
     Unavailable {
         /// What was tried, on which object.
         what: String,
