@@ -74,7 +74,15 @@ impl Sight {
     /// # Errors
     /// When an open write cannot be settled.
     pub async fn renew(&mut self, context: &Context) -> Result<(), Error> {
-        self.snapshot = context.lifecycle.newest(&self.snapshot).await?;
+        let newest = context.lifecycle.newest(&self.snapshot).await?;
+        let before = std::mem::replace(&mut self.snapshot, newest);
+        // What was seen of the pod and the secret was seen under another owner: a process that stood
+        // still in between would take the pod that its successor made for gone.
+        if before.worker().status.ownership != self.snapshot.worker().status.ownership {
+            let pod = look_for_pod(context, &self.snapshot).await?;
+            self.secret = look_for_secret(context, &self.snapshot, pod.as_ref()).await?;
+            self.set_pod(pod);
+        }
         self.lease = context.lifecycle.lease(&self.snapshot.key().uid).await?;
         self.claim = look_for_claim(context, &self.snapshot).await?;
         Ok(())
