@@ -228,7 +228,7 @@ impl Cached for DuckTenant {
 
 /// Drops of an object's metadata what a cache does not need. Not only cleared: a list keeps its room,
 /// which for managed fields is a kilobyte.
-pub fn trim_meta(meta: &mut ObjectMeta) {
+fn trim_meta(meta: &mut ObjectMeta) {
     meta.managed_fields = None;
     meta.annotations = None;
 }

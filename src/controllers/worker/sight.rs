@@ -10,6 +10,7 @@ use duckworker_core::plan::worker::{
 };
 use duckworker_core::planted::{Bug, planted};
 use duckworker_core::pool::{Reuse, Undeclared};
+use duckworker_core::worker::Ownership;
 use duckworker_core::{Uid, Worker, WorkerState};
 use kube::runtime::reflector::ObjectRef;
 
@@ -76,9 +77,9 @@ impl Sight {
     pub async fn renew(&mut self, context: &Context) -> Result<(), Error> {
         let newest = context.lifecycle.newest(&self.snapshot).await?;
         let before = std::mem::replace(&mut self.snapshot, newest);
-        // What was seen of the pod and the secret was seen under another owner: a process that stood
-        // still in between would take the pod that its successor made for gone.
-        if before.worker().status.ownership != self.snapshot.worker().status.ownership {
+        // What was seen of the pod and the secret was seen before somebody recorded other ones: a
+        // process that stood still in between would take the pod that its successor made for gone.
+        if recorded(before.worker()) != recorded(self.snapshot.worker()) {
             let pod = look_for_pod(context, &self.snapshot).await?;
             self.secret = look_for_secret(context, &self.snapshot, pod.as_ref()).await?;
             self.set_pod(pod);
@@ -186,6 +187,13 @@ async fn look_for_tenant(
     }
     let found = context.tenants.observe(namespace, tenant.as_str()).await?;
     Ok(if found.is_some() { TenantStanding::Welcome } else { TenantStanding::Gone })
+}
+
+/// Whose it is, and which pod and secret are its own.
+fn recorded(worker: &Worker) -> (Option<&Ownership>, Option<&Uid>, Option<&str>) {
+    let status = &worker.status;
+    let pod = status.pod.as_ref().map(|pod| &pod.uid);
+    (status.ownership.as_ref(), pod, status.secret_name.as_deref())
 }
 
 /// The cache's pod, or the one that was just made. One that is recorded and seems to be gone is

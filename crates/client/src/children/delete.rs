@@ -118,8 +118,8 @@ impl Children {
         Ok(Swept::new(gone))
     }
 
-    /// Deletes the one secret of this name of a worker whose pod is gone, if its immutable data say that it is
-    /// that worker's. False: they do not, or it is gone.
+    /// Deletes the one secret of this name of a worker whose pod is gone, if its immutable data say
+    /// that it is that worker's. False: they do not, or it is gone.
     ///
     /// The janitor learns a worker's name and uid from the secret alone, so it must not reach for
     /// others: a secret that only pretends to be some worker's endangers no secret but itself.
